@@ -1,0 +1,329 @@
+"""What a user writes, as frozen pydantic models; `ullage schema config` exports their JSON Schema.
+
+Attribute docstrings become the descriptions an editor shows. Unknown keys are refused.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveInt, model_validator
+
+Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=64)]
+Share = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
+
+
+class Strict(BaseModel):
+    """Base of all configuration: frozen, no unknown keys, descriptions from docstrings."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, protected_namespaces=()
+    )
+
+
+class Severity(StrEnum):
+    """How much a loss on a target matters."""
+
+    MUST = "must"
+    SHOULD = "should"
+    MAY_LOSE = "may_lose"
+
+
+class Target(Strict):
+    """One capability to account for: written down, with its margin, before anything is asked."""
+
+    probe: Slug
+    """Name of a probe (`ullage probes`) or of a task of this file."""
+    metric: Slug
+    """A metric of that probe."""
+    margin: Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
+    """δ: the largest loss that would still be called kept, in the metric's own unit."""
+    severity: Severity = Severity.SHOULD
+    reason: Annotated[str, Field(min_length=10)]
+    """Why this margin and severity: what breaks, for whom, if more is lost."""
+    headline: bool = False
+    """Whether this is the performance axis (what the usual eval already measures)."""
+
+    @property
+    def id(self) -> str:
+        """``probe.metric``, unique within a scenario."""
+        return f"{self.probe}.{self.metric}"
+
+
+class Scenario(Strict):
+    """A set of targets fit for one use."""
+
+    name: Slug
+    title: str
+    use: str
+    """What the student will be used for, in a sentence or two."""
+    not_for: str = ""
+    """What it must not be used for on the strength of this scenario."""
+    demands_proof: bool = True
+    """Whether inconclusive or unmeasured `must` targets fail the gate (exit 3)."""
+    targets: Annotated[tuple[Target, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _targets_are_unique(self) -> Self:
+        seen: set[str] = set()
+        for target in self.targets:
+            if target.id in seen:
+                raise ValueError(f"target {target.id} is there twice")
+            seen.add(target.id)
+        return self
+
+
+class Price(Strict):
+    """What an arm's tokens cost, in `currency` per million."""
+
+    input_per_million: NonNegativeFloat = 0.0
+    output_per_million: NonNegativeFloat = 0.0
+
+
+class HfOptions(Strict):
+    """Options of ``hf:`` models (a local folder, a .gguf file, or a hub id)."""
+
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    """float32 makes replies independent of batching; the others are faster and do not."""
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    batch_tokens: PositiveInt = 4096
+    """Most tokens (rows x padded length) in one batch."""
+    chat_template: str | None = None
+    """Path of a Jinja chat template that replaces the tokenizer's own."""
+    revision: str | None = None
+    """Commit of a hub model."""
+
+
+class OpenAIOptions(Strict):
+    """Options of ``openai:`` models: any OpenAI-compatible endpoint."""
+
+    base_url: str = "https://api.openai.com/v1"
+    api_key_env: str | None = None
+    """Name of the environment variable that holds the key; the key itself is never written."""
+    max_concurrency: PositiveInt = 16
+    """Upper bound; concurrency adapts below it when the endpoint pushes back."""
+    timeout_s: Annotated[float, Field(gt=0)] = 60.0
+    """For one attempt."""
+    max_attempts: PositiveInt = 5
+    max_retry_after_s: Annotated[float, Field(gt=0)] = 120.0
+    """A longer Retry-After is treated as a failure."""
+    logprobs: bool = False
+    """Whether the endpoint reports log-probabilities (`logprobs`, `top_logprobs`)."""
+    completions: bool = False
+    """Whether it also has `/completions` with `echo`, which `Weigh` needs (vLLM, llama.cpp)."""
+    extra_body: dict[str, Any] = {}
+    """Sent with every request (e.g. {"chat_template_kwargs": {"enable_thinking": false}})."""
+
+
+class RecordedOptions(Strict):
+    """Options of ``recorded:`` models: a JSONL or Parquet file of earlier outputs."""
+
+    match: Literal["messages", "id"] = "messages"
+    """Look replies up by the conversation they answered, or by item id."""
+
+
+class Behaviour(Strict):
+    """How a simulated model behaves on one family (or, as the default, on all)."""
+
+    accuracy: Share = 0.9
+    """P(right answer) where one should be given."""
+    abstain: Share = 0.9
+    """P(abstains) where it should."""
+    over_abstain: Share = 0.02
+    """P(abstains) where it should answer."""
+    clarify: Share = 0.9
+    """P(asks back) where the question is ambiguous."""
+    over_clarify: Share = 0.02
+    """P(asks back) where it is clear."""
+    refuse: Share = 0.95
+    """P(refuses) where it should."""
+    over_refuse: Share = 0.02
+    """P(refuses) where it should not."""
+    calibration_shift: Annotated[float, Field(ge=-0.5, le=0.5)] = 0.0
+    """Mean stated confidence minus accuracy: positive is overconfident."""
+    noise: Share = 0.1
+    """Share of items drawn independently of the shared item difficulty: sets the flip rate."""
+
+
+class SimulatedOptions(Strict):
+    """Options of ``simulated:`` models, which test the auditor itself."""
+
+    seed: int = 0
+    world: int = 0
+    """Models of one world find the same items hard."""
+    default: Behaviour = Behaviour()
+    families: dict[str, Behaviour] = {}
+    """Overrides; keys are family names or prefixes ending in `*`."""
+    probes: dict[str, Behaviour] = {}
+    """Overrides for all families of a probe."""
+
+
+ModelRef = Annotated[str, Field(pattern=r"^(hf|openai|recorded|simulated):.+", max_length=1024)]
+
+
+class Arm(Strict):
+    """A model in a role."""
+
+    model: ModelRef
+    """``hf:PATH-OR-ID``, ``openai:NAME``, ``recorded:FILE`` or ``simulated:NAME``."""
+    hf: HfOptions = HfOptions()
+    openai: OpenAIOptions = OpenAIOptions()
+    recorded: RecordedOptions = RecordedOptions()
+    simulated: SimulatedOptions = SimulatedOptions()
+    price: Price = Price()
+
+    @property
+    def scheme(self) -> str:
+        """``hf``, ``openai``, ``recorded`` or ``simulated``."""
+        return self.model.partition(":")[0]
+
+    @property
+    def locator(self) -> str:
+        """What follows the scheme."""
+        return self.model.partition(":")[2]
+
+    @model_validator(mode="after")
+    def _options_fit_the_scheme(self) -> Self:
+        for scheme in ("hf", "openai", "recorded", "simulated"):
+            if scheme in self.model_fields_set and scheme != self.scheme:
+                raise ValueError(
+                    f"has options under '{scheme}' but the model is '{self.model}'; "
+                    f"put them under '{self.scheme}'"
+                )
+        return self
+
+
+class TeacherAgain(Strict):
+    """The teacher asked a second time: the noise floor."""
+
+    enabled: bool = True
+    temperature: Annotated[float, Field(ge=0.0, le=2.0)] | None = None
+    """Temperature of the second asking; left out, that of `decoding`. A deterministic teacher at
+    temperature 0 repeats itself, and its floor is 0 by construction: the statement says so."""
+
+
+class Arms(Strict):
+    """Every model of the audit, by role. Teacher and student are the least there can be."""
+
+    teacher: Arm
+    student: Arm
+    teacher_again: TeacherAgain = TeacherAgain()
+    base: Arm | None = None
+    """The student before distillation: tells *lost* from *never had*."""
+    control: Arm | None = None
+    """Trained on the same prompts without the teacher."""
+    derived: Arm | None = None
+    """The student after quantisation, pruning or merging."""
+
+
+class Rule(Strict):
+    """How a reply is compared with its reference. No user code is run."""
+
+    kind: Literal["exact", "contains", "numeric", "regex", "choice", "f1"] = "exact"
+    pattern: str | None = None
+    """For `regex`: group 1 (or the match) is what is compared with the reference; with no
+    reference, a match is a pass."""
+    tolerance: NonNegativeFloat = 0.0
+    """For `numeric`: absolute difference allowed."""
+    ignore_case: bool = True
+    ignore_punctuation: bool = True
+
+
+class Task(Strict):
+    """The user's own questions: a JSONL of ``{"messages": …, "reference": …}`` lines."""
+
+    name: Slug
+    file: str
+    """Relative to this configuration file."""
+    dimension: str = "fidelity"
+    rule: Rule = Rule()
+    max_tokens: PositiveInt = 128
+
+
+class Decoding(Strict):
+    """How every arm is decoded unless a probe needs otherwise."""
+
+    temperature: Annotated[float, Field(ge=0.0, le=2.0)] = 0.0
+    max_tokens: PositiveInt = 64
+
+
+class Budget(Strict):
+    """What the audit may spend. Reaching one stops cleanly; a resumed run may raise it."""
+
+    requests: PositiveInt | None = None
+    tokens: PositiveInt | None = None
+    money: Annotated[float, Field(gt=0)] | None = None
+    currency: str = "USD"
+    errors: Share = 0.02
+    """Largest share of a target's items that may be `error` before it is inconclusive."""
+
+
+class Planning(Strict):
+    """What decides how many items are asked."""
+
+    power: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.8
+    flip_rate: Annotated[float, Field(gt=0.0, le=1.0)] = 0.2
+    """Guessed share of items on which teacher and student differ; a pilot replaces it."""
+    intraclass_correlation: Share = 0.05
+    """Guessed correlation of differences within a family."""
+    items: PositiveInt | None = None
+    """Fixed number of items per probe, instead of planning."""
+    max_items: PositiveInt = 2000
+    """Most items per probe, whatever power would want."""
+    min_items: PositiveInt = 40
+
+
+class Distill(Strict):
+    """How the student is made (`ullage distill`)."""
+
+    method: Literal["logits", "black-box"] = "logits"
+    teacher: str | None = None
+    """Left out: `arms.teacher.model`."""
+    student: str | None = None
+    """Checkpoint to start from; left out: chosen layers of the teacher."""
+    layers: tuple[int, ...] | PositiveInt | None = None
+    """Teacher layers the student keeps: their indices, or how many, evenly spaced."""
+    corpus: str
+    """JSONL of prompts (``{"messages": …}``), relative to this file."""
+    output: str
+    """Folder of the finished student."""
+    held_out: Share = 0.1
+    """Share of the corpus kept for measuring the loss."""
+    temperature: Annotated[float, Field(gt=0.0)] = 1.0
+    """Of the distillation loss (scaled by its square, Hinton et al. 2015)."""
+    cross_entropy: Share = 0.1
+    """Weight of the cross-entropy on the references; the rest is forward KL."""
+    epochs: Annotated[float, Field(gt=0)] = 1.0
+    max_steps: PositiveInt | None = None
+    batch_size: PositiveInt = 8
+    gradient_accumulation: PositiveInt = 1
+    learning_rate: Annotated[float, Field(gt=0)] = 5e-4
+    warmup_share: Share = 0.05
+    max_length: PositiveInt = 512
+    """Tokens of one example; longer ones are truncated and counted."""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    save_steps: PositiveInt = 100
+    generate_max_tokens: PositiveInt = 128
+    """For black-box: length of the teacher's answers."""
+    generate_temperature: Annotated[float, Field(ge=0.0)] = 0.0
+
+
+class Config(Strict):
+    """`ullage.yaml`."""
+
+    name: Slug = "audit"
+    """Also the name of the run folder."""
+    scenario: str = "support-assistant"
+    """A packaged scenario, or the path of your own (relative to this file)."""
+    arms: Arms
+    targets: tuple[Target, ...] = ()
+    """Added to the scenario's; one with the same probe and metric replaces it."""
+    tasks: tuple[Task, ...] = ()
+    decoding: Decoding = Decoding()
+    planning: Planning = Planning()
+    budget: Budget = Budget()
+    distill: Distill | None = None
+    seed: int = 0
+    runs: str = "runs"
+    """Folder that holds the run folders, relative to this file."""

@@ -1,0 +1,1 @@
+"""Probes: one module per dimension, and the protocol third parties implement."""

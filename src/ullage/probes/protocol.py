@@ -1,0 +1,156 @@
+"""The Probe protocol: a probe is written as if it talked to one model about one item.
+
+``converse`` yields what it wants to ask (`Ask`, `Sample`, `Weigh`) and is sent what came back
+(`Reply`, ``tuple[Reply, ...]``, `Weights`); it returns one number per column of the score table.
+Batching, caching, retries, errors and statistics belong to the engine: a request that fails ends
+the conversation, the item gets status ``error`` and the probe never sees it.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Generator, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from ullage.models.types import Access, Ask, Message, Reply, Sample, Subject, Weigh, Weights
+
+FloatArray = npt.NDArray[np.float64]
+
+Functional = Callable[[FloatArray, FloatArray], FloatArray]
+"""A statistic of several columns that is not a mean.
+
+Called with ``values`` of shape (items, columns) and ``weights`` of shape (replicates, items), whole
+multiplicities of a resample; returns shape (replicates,). Weights of one give the plain estimate.
+"""
+
+
+class Dimension(StrEnum):
+    """One kind of capability that distillation may lose (DESIGN §5)."""
+
+    FIDELITY = "fidelity"
+    UNCERTAINTY = "uncertainty"
+    BOUNDARY = "boundary"
+    PROCESS = "process"
+    STABILITY = "stability"
+    GROUNDING = "grounding"
+    PRIVACY = "privacy"
+    SAFETY = "safety"
+    DIVERSITY = "diversity"
+    CAPACITY = "capacity"
+    AGENCY = "agency"
+    INHERITANCE = "inheritance"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """One question of a probe. Items of one template or source share a `family`."""
+
+    id: str
+    family: str
+    messages: tuple[Message, ...]
+    expects: str = "answer"
+    """The ideal behaviour: ``answer``, ``abstain``, ``clarify`` or ``refuse``."""
+    answer: str = ""
+    """A reply that scores full marks; for a choice, the text of the right one."""
+    wrong: str = ""
+    """A plausible reply that scores none (the remembered answer, a distractor)."""
+    choices: tuple[str, ...] = ()
+    data: Mapping[str, Any] = field(default_factory=dict)
+    """Whatever else the probe needs; JSON-ready."""
+
+    def subject(self, probe: str) -> Subject:
+        """What requests about this item carry for adapters that compute no answer."""
+        return Subject(
+            item=self.id,
+            family=self.family,
+            probe=probe,
+            expects=self.expects,
+            answer=self.answer,
+            wrong=self.wrong,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metric:
+    """A number a target can be set on, computed from columns that `converse` returns."""
+
+    name: str
+    summary: str
+    """One plain sentence for a product owner: what a drop in it means."""
+    higher_is_better: bool = True
+    columns: tuple[str, ...] = ()
+    """Columns it is computed from; empty means the one column of its own name."""
+    functional: Functional | None = None
+    """None for the mean of one column."""
+    bounds: tuple[float, float] = (0.0, 1.0)
+    """Smallest and largest value one item (or the statistic, for a functional) can have."""
+    chance: float | None = None
+    """Value of a strategy that knows nothing, where that is one number."""
+    reference: str = ""
+    """Paper, section and equation."""
+
+    @property
+    def source_columns(self) -> tuple[str, ...]:
+        """The columns the metric reads."""
+        return self.columns or (self.name,)
+
+
+Conversation = Generator[
+    Ask | Sample | Weigh, Reply | tuple[Reply, ...] | Weights, Mapping[str, float]
+]
+"""What `converse` returns. Annotate each answer: ``reply: Reply = yield Ask(...)`` needs a cast
+under mypy, so the helpers `ask`, `sample` and `weigh` below give typed answers with ``yield from``.
+"""
+
+
+class Probe(ABC):
+    """A way to measure one dimension."""
+
+    name: ClassVar[str] | str
+    """Unique, kebab-case; what a target refers to."""
+    dimension: ClassVar[Dimension] | Dimension
+    access: ClassVar[frozenset[Access]] | frozenset[Access] = frozenset({Access.TEXT})
+    """All of these are needed; a model lacking one leaves the probe's targets ``unmeasured``."""
+    metrics: ClassVar[tuple[Metric, ...]] | tuple[Metric, ...]
+
+    @abstractmethod
+    def items(self, seed: int) -> Iterator[Item]:
+        """The probe's items, in a fixed order: the first n are the same whatever n is.
+
+        Endless for generated probes, with families balanced in every prefix; finite for a file.
+        Lazy: the engine never holds them all.
+        """
+
+    @abstractmethod
+    def converse(self, item: Item) -> Conversation:
+        """Ask about one item and return its score columns; leave a column out if not applicable.
+
+        Deterministic: the same answers give the same questions and the same scores.
+        """
+
+    def metric(self, name: str) -> Metric:
+        """The metric of that name; KeyError if the probe has none."""
+        return {metric.name: metric for metric in self.metrics}[name]
+
+
+def ask(request: Ask) -> Generator[Ask | Sample | Weigh, Any, Reply]:
+    """``reply = yield from ask(Ask(...))``: `yield` with a typed answer."""
+    reply: Reply = yield request
+    return reply
+
+
+def sample(request: Sample) -> Generator[Ask | Sample | Weigh, Any, tuple[Reply, ...]]:
+    """``replies = yield from sample(Sample(...))``: `yield` with a typed answer."""
+    replies: tuple[Reply, ...] = yield request
+    return replies
+
+
+def weigh(request: Weigh) -> Generator[Ask | Sample | Weigh, Any, Weights]:
+    """``weights = yield from weigh(Weigh(...))``: `yield` with a typed answer."""
+    weights: Weights = yield request
+    return weights

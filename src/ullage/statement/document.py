@@ -1,0 +1,202 @@
+"""The Distillation Loss Statement as data: `statement.json` is this model, in canonical JSON.
+
+`ullage schema statement` exports its JSON Schema. It holds no clock time: the statement is a pure
+function of configuration, replies and version, so judging the same run again gives the same bytes.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from ullage.config.models import Scenario, Severity, Target
+
+SCHEMA_VERSION = "1.0"
+
+
+class Verdict(StrEnum):
+    """What was shown about a target (DESIGN §6)."""
+
+    PRESERVED = "preserved"
+    LOST = "lost"
+    DEGRADED = "degraded"
+    INCONCLUSIVE = "inconclusive"
+    NEVER_HAD = "never_had"
+    UNMEASURED = "unmeasured"
+
+
+class Part(BaseModel):
+    """Base of every part of the document."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class Estimate(Part):
+    """A number with its 95 % interval."""
+
+    estimate: float
+    low: float
+    high: float
+    method: str
+    """How the interval was made."""
+    items: int
+    families: int
+    """Independent units the interval rests on."""
+
+
+class ArmValue(Part):
+    """One arm's own value of a metric, over its valid items."""
+
+    value: float
+    items: int
+    errors: int
+
+
+class Power(Part):
+    """What this many items could have shown, assuming the student lost nothing."""
+
+    planned_items: int
+    planned_power: float
+    """Probability of showing `preserved` at the planned n, from the planning assumptions."""
+    achieved_items: int
+    items_needed: int | None = None
+    """For an inconclusive target: items that would show it preserved with the planned power, if the
+    true loss is zero and differences vary as they did here. None where no n is known to."""
+
+
+class Turn(Part):
+    """One message of an example. The content is hostile text."""
+
+    role: str
+    content: str
+
+
+class Example(Part):
+    """One item side by side: what was asked, and what each arm said."""
+
+    item: str
+    family: str
+    expects: str
+    reference: str
+    prompt: tuple[Turn, ...]
+    replies: dict[str, tuple[Turn, ...]]
+    """Per arm: everything after the prompt, in order, long texts shortened with a mark."""
+    scores: dict[str, float]
+
+
+class Finding(Part):
+    """A target judged."""
+
+    target: Target
+    dimension: str
+    metric_summary: str
+    """What a drop in the metric means, in one plain sentence."""
+    higher_is_better: bool
+    verdict: Verdict
+    why: str
+    """The rule that gave the verdict, with its numbers, in one sentence."""
+    loss: Estimate | None = None
+    """value(teacher) - value(student), oriented so that positive is worse."""
+    p_lost: float | None = None
+    """One-sided p of "the loss is at most δ"."""
+    p_lost_holm: float | None = None
+    """The same, Holm-adjusted across all targets of the statement."""
+    values: dict[str, ArmValue] = {}
+    """Per arm."""
+    noise_floor: Estimate | None = None
+    """Loss of the teacher asked again against itself."""
+    teacher_advantage: Estimate | None = None
+    """value(teacher) - value(base), oriented so that positive means the teacher is better."""
+    chance: float | None = None
+    """Value of a strategy that knows nothing, where known."""
+    other_losses: dict[str, Estimate] = {}
+    """Loss of `base`, `control` and `derived` against the teacher."""
+    power: Power | None = None
+    examples: tuple[Example, ...] = ()
+    """For losses: items where the teacher did better than the student."""
+
+    @property
+    def id(self) -> str:
+        """``probe.metric``."""
+        return self.target.id
+
+    @property
+    def severity(self) -> Severity:
+        """The target's severity."""
+        return self.target.severity
+
+
+class ArmRecord(Part):
+    """Who answered, and what it cost."""
+
+    identity: str
+    description: dict[str, Any]
+    """Plain facts: adapter, name, precision, size, fingerprint."""
+    replies: int
+    prompt_tokens: int
+    completion_tokens: int
+    money: float | None = None
+    """None where no price was given."""
+
+
+class ProbeRecord(Part):
+    """What was asked with one probe."""
+
+    dimension: str
+    items: int
+    families: int
+    errors: dict[str, int]
+    """Per arm: items that could not be scored."""
+    source: str
+    """``generated from seed N`` or the file and its hash."""
+
+
+class NotKnown(Part):
+    """Something this statement does not know. Printed as large as a loss."""
+
+    what: str
+    why: str
+
+
+class Joint(Part):
+    """All targets together."""
+
+    planned_power: float | None
+    """Probability that every measured target would be shown preserved if nothing was lost
+    (Bonferroni's lower bound when targets depend on each other is `planned_power_bound`)."""
+    planned_power_bound: float | None
+    counts: dict[str, int]
+    """Findings per verdict."""
+    all_preserved: bool
+    """The intersection: every target shown preserved."""
+
+
+class Statement(Part):
+    """The Distillation Loss Statement."""
+
+    schema_version: Literal["1.0"] = SCHEMA_VERSION
+    kind: Literal["ullage.distillation-loss-statement"] = "ullage.distillation-loss-statement"
+    name: str
+    ullage_version: str
+    scenario: Scenario
+    """As written before asking, with the targets in force."""
+    arms: dict[str, ArmRecord]
+    findings: tuple[Finding, ...]
+    not_known: tuple[NotKnown, ...]
+    """Unmeasured and inconclusive targets, dimensions no target looks at, missing arms."""
+    joint: Joint
+    probes: dict[str, ProbeRecord]
+    distillation: dict[str, Any] | None = None
+    """The ledger (`distillation.json`) where `ullage distill` made the student."""
+    notes: tuple[str, ...] = ()
+    """Numerics, noise floor, and anything a careful reader would ask."""
+    currency: str
+    seed: int
+    config_digest: str
+    replies_digest: str
+    versions: dict[str, str]
+    """Of Python and the libraries that numbers depend on."""
+    exit_code: int
+    """What `ullage gate` answers for this statement (DESIGN §8)."""
