@@ -320,6 +320,9 @@ class Config(Strict):
     targets: tuple[Target, ...] = ()
     """Added to the scenario's; one with the same probe and metric replaces it."""
     tasks: tuple[Task, ...] = ()
+    items: dict[Slug, str] = {}
+    """Your own items for a packaged probe: probe name to JSONL file (relative to this file). They
+    replace the generated ones; `docs/items.md` gives each probe's form."""
     decoding: Decoding = Decoding()
     planning: Planning = Planning()
     budget: Budget = Budget()
