@@ -1,1 +1,1 @@
-
+"""What a user writes: one YAML file, scenarios, and their JSON Schema."""

@@ -180,7 +180,8 @@ class Weights:
     """The answer to a `Weigh`: one entry per continuation, in order."""
 
     logprobs: tuple[float, ...]
-    """Summed natural-log probability of each continuation given the messages."""
+    """Summed natural-log probability of each continuation given the messages. Adapters round every
+    log-probability to four decimals: kernels differ below that with the shape of a batch."""
     tokens: tuple[int, ...]
     """Tokens in each continuation, for length normalisation."""
     greedy: tuple[bool, ...] = ()
@@ -199,7 +200,7 @@ class Failure:
 Answer = Reply | Weights | Failure
 
 
-class UnsupportedRequest(Exception):
+class UnsupportedRequestError(Exception):
     """Raised by an adapter asked for something its `access` does not list: a programming error."""
 
 
@@ -270,6 +271,7 @@ def request_key(identity: str, request: Request, *, item: str = "") -> str:
 
     Args:
         identity: the model's `Model.identity`, never its name.
+        request: what is asked.
         item: the item id, for models whose replies depend on it (`Model.keyed_by_item`).
     """
     body = [identity, item, request_payload(request)]

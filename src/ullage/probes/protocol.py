@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -111,12 +111,13 @@ under mypy, so the helpers `ask`, `sample` and `weigh` below give typed answers 
 class Probe(ABC):
     """A way to measure one dimension."""
 
-    name: ClassVar[str] | str
+    name: str
     """Unique, kebab-case; what a target refers to."""
-    dimension: ClassVar[Dimension] | Dimension
-    access: ClassVar[frozenset[Access]] | frozenset[Access] = frozenset({Access.TEXT})
+    dimension: Dimension
+    access: frozenset[Access] = frozenset({Access.TEXT})
     """All of these are needed; a model lacking one leaves the probe's targets ``unmeasured``."""
-    metrics: ClassVar[tuple[Metric, ...]] | tuple[Metric, ...]
+    metrics: tuple[Metric, ...]
+    """Each is defined on (nearly) every item of the probe, so that n items plan n values."""
 
     @abstractmethod
     def items(self, seed: int) -> Iterator[Item]:
@@ -139,18 +140,18 @@ class Probe(ABC):
 
 
 def ask(request: Ask) -> Generator[Ask | Sample | Weigh, Any, Reply]:
-    """``reply = yield from ask(Ask(...))``: `yield` with a typed answer."""
+    """Yield with a typed answer: ``reply = yield from ask(Ask(...))``."""
     reply: Reply = yield request
     return reply
 
 
 def sample(request: Sample) -> Generator[Ask | Sample | Weigh, Any, tuple[Reply, ...]]:
-    """``replies = yield from sample(Sample(...))``: `yield` with a typed answer."""
+    """Yield with a typed answer: ``replies = yield from sample(Sample(...))``."""
     replies: tuple[Reply, ...] = yield request
     return replies
 
 
 def weigh(request: Weigh) -> Generator[Ask | Sample | Weigh, Any, Weights]:
-    """``weights = yield from weigh(Weigh(...))``: `yield` with a typed answer."""
+    """Yield with a typed answer: ``weights = yield from weigh(Weigh(...))``."""
     weights: Weights = yield request
     return weights

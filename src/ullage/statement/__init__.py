@@ -1,1 +1,1 @@
-
+"""The Distillation Loss Statement: its schema and its views."""

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 from ullage.config.models import Scenario, Severity, Target
 
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION: Literal["1.0"] = "1.0"
 
 
 class Verdict(StrEnum):

@@ -1,1 +1,1 @@
-
+"""Intervals, non-inferiority, power and multiplicity: numpy in, plain results out."""
