@@ -140,18 +140,18 @@ class Probe(ABC):
 
 
 def ask(request: Ask) -> Generator[Ask | Sample | Weigh, Any, Reply]:
-    """Yield with a typed answer: ``reply = yield from ask(Ask(...))``."""
+    """Yield a request and get a typed answer (with ``yield from``)."""
     reply: Reply = yield request
     return reply
 
 
 def sample(request: Sample) -> Generator[Ask | Sample | Weigh, Any, tuple[Reply, ...]]:
-    """Yield with a typed answer: ``replies = yield from sample(Sample(...))``."""
+    """Yield a request and get a typed answer (with ``yield from``)."""
     replies: tuple[Reply, ...] = yield request
     return replies
 
 
 def weigh(request: Weigh) -> Generator[Ask | Sample | Weigh, Any, Weights]:
-    """Yield with a typed answer: ``weights = yield from weigh(Weigh(...))``."""
+    """Yield a request and get a typed answer (with ``yield from``)."""
     weights: Weights = yield request
     return weights
