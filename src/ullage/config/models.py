@@ -245,7 +245,7 @@ class Decoding(Strict):
     """How every arm is decoded unless a probe needs otherwise."""
 
     temperature: Annotated[float, Field(ge=0.0, le=2.0)] = 0.0
-    max_tokens: PositiveInt = 64
+    """Replaces greedy decoding where a probe asks for it: set it to what the product serves at."""
 
 
 class Budget(Strict):
@@ -265,7 +265,7 @@ class Planning(Strict):
     power: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.8
     flip_rate: Annotated[float, Field(gt=0.0, le=1.0)] = 0.2
     """Guessed share of items on which teacher and student differ; a pilot replaces it."""
-    intraclass_correlation: Share = 0.05
+    intraclass_correlation: Share = 0.02
     """Guessed correlation of differences within a family."""
     items: PositiveInt | None = None
     """Fixed number of items per probe, instead of planning."""

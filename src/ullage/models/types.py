@@ -131,6 +131,8 @@ class Weigh:
 
     messages: tuple[Message, ...]
     continuations: tuple[str, ...]
+    replicate: int = 0
+    """As for `Ask`; a deterministic model is never asked the same again."""
     of: Literal["self", "teacher"] = "self"
     subject: Subject = field(default=Subject(), compare=False)
 

@@ -114,6 +114,8 @@ class Finding(Part):
     other_losses: dict[str, Estimate] = {}
     """Loss of `base`, `control` and `derived` against the teacher."""
     power: Power | None = None
+    infrastructure: bool = False
+    """Inconclusive because too many items could not be asked (exit 4), not for want of items."""
     examples: tuple[Example, ...] = ()
     """For losses: items where the teacher did better than the student."""
 
