@@ -5,13 +5,88 @@ Attribute docstrings become the descriptions an editor shows. Unknown keys are r
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveInt, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveInt,
+    model_validator,
+)
 
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=64)]
 Share = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+
+DIMENSIONS = (
+    "fidelity",
+    "uncertainty",
+    "boundary",
+    "process",
+    "stability",
+    "grounding",
+    "privacy",
+    "safety",
+    "diversity",
+    "capacity",
+    "agency",
+    "inheritance",
+)
+"""Values of `ullage.probes.protocol.Dimension`, which configuration may not import."""
+
+_SECRET_KEYS = frozenset(
+    {"apikey", "key", "authorization", "accesstoken", "authtoken", "secret", "password", "bearer"}
+)
+
+
+def _unique(kind: str, names: Iterable[str]) -> None:
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise ValueError(f"{kind} {name} is there twice; keep one")
+        seen.add(name)
+
+
+def _is_dimension(value: str) -> str:
+    if value not in DIMENSIONS:
+        raise ValueError(f"'{value}' is not a dimension; known: {', '.join(DIMENSIONS)}")
+    return value
+
+
+def _is_plain_url(value: str) -> str:
+    try:
+        parts = urlsplit(value)
+        fits = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        fits = False
+    if not fits:
+        raise ValueError("expected an http:// or https:// address")
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise ValueError(
+            "an address with a user name, password or query; put the key's variable in api_key_env "
+            "and parameters in extra_body"
+        )
+    return value
+
+
+def _holds_no_secret(value: Any) -> Any:
+    for inner in value.values() if isinstance(value, dict) else ():
+        _holds_no_secret(inner)
+    for key in value if isinstance(value, dict) else ():
+        if re.sub(r"[-_ ]", "", key.lower()) in _SECRET_KEYS:
+            raise ValueError(
+                f"'{key}' looks like a secret, which is never written down; name the environment "
+                "variable that holds it in api_key_env"
+            )
+    return value
 
 
 class Strict(BaseModel):
@@ -66,11 +141,7 @@ class Scenario(Strict):
 
     @model_validator(mode="after")
     def _targets_are_unique(self) -> Self:
-        seen: set[str] = set()
-        for target in self.targets:
-            if target.id in seen:
-                raise ValueError(f"target {target.id} is there twice")
-            seen.add(target.id)
+        _unique("target", (target.id for target in self.targets))
         return self
 
 
@@ -98,8 +169,8 @@ class HfOptions(Strict):
 class OpenAIOptions(Strict):
     """Options of ``openai:`` models: any OpenAI-compatible endpoint."""
 
-    base_url: str = "https://api.openai.com/v1"
-    api_key_env: str | None = None
+    base_url: Annotated[str, AfterValidator(_is_plain_url)] = "https://api.openai.com/v1"
+    api_key_env: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = None
     """Name of the environment variable that holds the key; the key itself is never written."""
     max_concurrency: PositiveInt = 16
     """Upper bound; concurrency adapts below it when the endpoint pushes back."""
@@ -112,7 +183,7 @@ class OpenAIOptions(Strict):
     """Whether the endpoint reports log-probabilities (`logprobs`, `top_logprobs`)."""
     completions: bool = False
     """Whether it also has `/completions` with `echo`, which `Weigh` needs (vLLM, llama.cpp)."""
-    extra_body: dict[str, Any] = {}
+    extra_body: Annotated[dict[str, Any], AfterValidator(_holds_no_secret)] = {}
     """Sent with every request (e.g. {"chat_template_kwargs": {"enable_thinking": false}})."""
 
 
@@ -149,8 +220,8 @@ class Behaviour(Strict):
 class SimulatedOptions(Strict):
     """Options of ``simulated:`` models, which test the auditor itself."""
 
-    seed: int = 0
-    world: int = 0
+    seed: Seed = 0
+    world: Seed = 0
     """Models of one world find the same items hard."""
     default: Behaviour = Behaviour()
     families: dict[str, Behaviour] = {}
@@ -229,6 +300,16 @@ class Rule(Strict):
     ignore_case: bool = True
     ignore_punctuation: bool = True
 
+    @model_validator(mode="after")
+    def _regex_compiles(self) -> Self:
+        if self.kind == "regex" and not self.pattern:
+            raise ValueError("kind 'regex' needs a pattern")
+        try:
+            re.compile(self.pattern or "")
+        except re.error as error:
+            raise ValueError(f"pattern is no regular expression ({error})") from None
+        return self
+
 
 class Task(Strict):
     """The user's own questions: a JSONL of ``{"messages": …, "reference": …}`` lines."""
@@ -236,7 +317,9 @@ class Task(Strict):
     name: Slug
     file: str
     """Relative to this configuration file."""
-    dimension: str = "fidelity"
+    dimension: Annotated[
+        str, AfterValidator(_is_dimension), Field(json_schema_extra={"enum": list(DIMENSIONS)})
+    ] = "fidelity"
     rule: Rule = Rule()
     max_tokens: PositiveInt = 128
 
@@ -273,6 +356,14 @@ class Planning(Strict):
     """Most items per probe, whatever power would want."""
     min_items: PositiveInt = 40
 
+    @model_validator(mode="after")
+    def _bounds_are_in_order(self) -> Self:
+        if self.min_items > self.max_items:
+            raise ValueError(
+                f"min_items {self.min_items} is more than max_items {self.max_items}; swap them"
+            )
+        return self
+
 
 class Distill(Strict):
     """How the student is made (`ullage distill`)."""
@@ -282,13 +373,13 @@ class Distill(Strict):
     """Left out: `arms.teacher.model`."""
     student: str | None = None
     """Checkpoint to start from; left out: chosen layers of the teacher."""
-    layers: tuple[int, ...] | PositiveInt | None = None
+    layers: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)] | PositiveInt | None = None
     """Teacher layers the student keeps: their indices, or how many, evenly spaced."""
     corpus: str
     """JSONL of prompts (``{"messages": …}``), relative to this file."""
     output: str
     """Folder of the finished student."""
-    held_out: Share = 0.1
+    held_out: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.1
     """Share of the corpus kept for measuring the loss."""
     temperature: Annotated[float, Field(gt=0.0)] = 1.0
     """Of the distillation loss (scaled by its square, Hinton et al. 2015)."""
@@ -327,6 +418,12 @@ class Config(Strict):
     planning: Planning = Planning()
     budget: Budget = Budget()
     distill: Distill | None = None
-    seed: int = 0
+    seed: Seed = 0
     runs: str = "runs"
     """Folder that holds the run folders, relative to this file."""
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> Self:
+        _unique("target", (target.id for target in self.targets))
+        _unique("task", (task.name for task in self.tasks))
+        return self
