@@ -1,0 +1,184 @@
+"""Scores of confidence: two per item, and statistics of a whole set that are no means.
+
+The statistics are *functionals*: ``functional(values, weights)`` takes ``values`` of shape (items,
+columns) and ``weights`` of shape (replicates, items), whole multiplicities of a resample, and
+returns shape (replicates,). A row of weight 2 counts exactly as that row written twice, and the
+order of rows never matters: items of equal confidence are pooled, not broken by position.
+
+Unless said otherwise the columns are (confidence, correct), both in [0, 1].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+import scipy.fft
+
+FloatArray = npt.NDArray[np.float64]
+
+Functional = Callable[[FloatArray, FloatArray], FloatArray]
+"""``functional(values (n, k), weights (B, n)) -> (B,)``; see the module."""
+
+ECE_BINS = 10
+"""Equal-mass bins of `ece`."""
+
+_GRID = 256
+"""Cells of the confidence axis in `smooth_ece`: its answers are always wider than two of them."""
+_BISECTIONS = 14
+"""Halvings of [0, 1] in `smooth_ece`: an answer good to 6e-5."""
+
+
+def brier(confidence: npt.ArrayLike, correct: npt.ArrayLike) -> FloatArray:
+    """Squared error of each confidence, (n,); lower is better (Brier 1950)."""
+    return np.asarray((np.asarray(confidence, float) - np.asarray(correct, float)) ** 2)
+
+
+def nll(confidence: npt.ArrayLike, correct: npt.ArrayLike, *, floor: float = 1e-3) -> FloatArray:
+    """Negative log-likelihood in nats of what happened, (n,); lower is better.
+
+    Args:
+        confidence: probability stated for "this answer is right", (n,).
+        correct: whether it was, (n,).
+        floor: probabilities are kept within [floor, 1 - floor], so that one item is worth at most
+            ``-log(floor)`` (6.9 nats) and the mean has bounds at all.
+    """
+    stated = np.clip(np.asarray(confidence, float), floor, 1.0 - floor)
+    right = np.asarray(correct, float)
+    return np.asarray(-(right * np.log(stated) + (1.0 - right) * np.log1p(-stated)))
+
+
+def overconfidence_gap(values: FloatArray, weights: FloatArray) -> FloatArray:
+    """Mean confidence minus accuracy: positive is overconfident."""
+    gap: FloatArray = weights @ (values[:, 0] - values[:, 1]) / weights.sum(axis=1)
+    return gap
+
+
+def spread(values: FloatArray, weights: FloatArray) -> FloatArray:
+    """Largest minus smallest column mean; one column per format of the same items.
+
+    Worst-case format sensitivity (Sclar et al. 2023, arXiv 2310.11324, section 3).
+    """
+    means = weights @ values / weights.sum(axis=1, keepdims=True)
+    return np.asarray(means.max(axis=1) - means.min(axis=1))
+
+
+def ece(values: FloatArray, weights: FloatArray) -> FloatArray:
+    """Expected calibration error over `ECE_BINS` equal-mass bins of confidence, L1.
+
+    Items are sorted by confidence and cut into bins of equal weight; an item (or a pool of items of
+    one confidence) on a cut is shared between its bins. The answer is the mean over bins of
+    |mean confidence - accuracy| (Naeini et al. 2015; binning of Nguyen & O'Connor 2015).
+    It is biased upwards in small samples; `ullage.stats.intervals` subtracts an estimate of that.
+    """
+    confidence, mass, right = _by_confidence(values, weights)
+    return _binned_gaps(mass, mass * confidence - right, ECE_BINS)
+
+
+def smooth_ece(values: FloatArray, weights: FloatArray) -> FloatArray:
+    """Smooth calibration error smECE (Blasiok & Nakkiran 2023, arXiv 2309.12236, section 4).
+
+    The residual (correct - confidence) is smoothed over confidence with a Gaussian reflected at 0
+    and 1; its L1 norm shrinks as the bandwidth grows, and smECE is the bandwidth equal to the norm.
+    No bins, hence no cliff. Confidence is laid on 256 cells; reflection makes the smoothing
+    diagonal in the cosine basis.
+    """
+    residual = values[:, 1] - values[:, 0]
+    place = np.clip(values[:, 0] * _GRID - 0.5, 0.0, _GRID - 1.0)
+    left = np.minimum(place.astype(np.intp), _GRID - 2)
+    share = place - left
+    split = np.zeros((len(values), _GRID))
+    rows = np.arange(len(values))
+    split[rows, left] = residual * (1.0 - share)
+    split[rows, left + 1] = residual * share
+    density = weights @ split / weights.sum(axis=1, keepdims=True)
+    waves = scipy.fft.dct(density, axis=1, norm="ortho")
+    decay = -0.5 * (np.pi * np.arange(_GRID)) ** 2
+    low, high = np.zeros(len(weights)), np.ones(len(weights))
+    for _ in range(_BISECTIONS):
+        sigma = (low + high) / 2
+        smoothed = scipy.fft.idct(waves * np.exp(decay * sigma[:, None] ** 2), axis=1, norm="ortho")
+        above = np.abs(smoothed).sum(axis=1) > sigma
+        low, high = np.where(above, sigma, low), np.where(above, high, sigma)
+    return np.asarray((low + high) / 2)
+
+
+def auroc(values: FloatArray, weights: FloatArray) -> FloatArray:
+    """Probability that a right answer was given more confidence than a wrong one (ties half).
+
+    NaN in a replicate where all answers are right, or all wrong.
+    """
+    _, mass, right = _by_confidence(values, weights)
+    wrong = mass - right
+    below = np.cumsum(wrong, axis=1) - wrong
+    wins = (right * (below + wrong / 2)).sum(axis=1)
+    pairs = right.sum(axis=1) * wrong.sum(axis=1)
+    undefined = np.full(len(weights), np.nan)
+    return np.asarray(np.divide(wins, pairs, out=undefined, where=pairs > 0))
+
+
+def e_aurc(values: FloatArray, weights: FloatArray) -> FloatArray:
+    """Excess area under the risk-coverage curve (Geifman et al. 2019, arXiv 1805.08206, section 3).
+
+    AURC is the mean over k = 1..n of the error rate of the k most confident answers, taken in
+    expectation over the order of equally confident ones; the least AURC that the same answers could
+    have, with all the right ones first, is subtracted. 0 is a perfect ordering.
+
+    Raises:
+        ValueError: weights are not whole numbers (the curve has one point per item).
+    """
+    _, mass, right = _by_confidence(values * [-1.0, 1.0], weights)
+    counts = np.rint(mass)
+    if not np.array_equal(counts, mass):
+        raise ValueError("e_aurc: weights must be whole multiplicities")
+    reached = np.cumsum(counts, axis=1)
+    total = reached[:, -1]
+    harmonic = np.concatenate([[0.0], np.cumsum(1.0 / np.arange(1.0, total.max() + 1.0))])
+    at_end = harmonic[reached.astype(np.intp)]
+    at_start = np.concatenate([np.zeros((len(weights), 1)), at_end[:, :-1]], axis=1)
+    wrong = mass - right
+    rate = np.divide(wrong, mass, out=np.zeros_like(wrong), where=mass > 0)
+    # Within a pool that starts after N0 items and E0 errors, the expected risk at coverage k is
+    # (E0 + rate (k - N0)) / k; summed over the pool it is rate * size + (E0 - rate N0)(H1 - H0).
+    errors_before = np.cumsum(wrong, axis=1) - wrong
+    start = reached - counts
+    area = (wrong + (errors_before - rate * start) * (at_end - at_start)).sum(axis=1)
+    errors = wrong.sum(axis=1)
+    best = errors - (total - errors) * (
+        harmonic[total.astype(np.intp)] - _at(harmonic, total - errors)
+    )
+    return np.asarray((area - best) / total)
+
+
+def _at(table: FloatArray, place: FloatArray) -> FloatArray:
+    """`table` at a possibly fractional place (scores between 0 and 1), linear in between."""
+    return np.asarray(np.interp(place, np.arange(len(table)), table))
+
+
+def _by_confidence(
+    values: FloatArray, weights: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Pools of equal confidence: confidence (u,) rising, weight and weight that is right (B, u)."""
+    order = np.argsort(values[:, 0], kind="stable")
+    confidence = values[order, 0]
+    starts = np.flatnonzero(np.concatenate([[True], confidence[1:] != confidence[:-1]]))
+    ordered = weights[:, order]
+    mass = np.add.reduceat(ordered, starts, axis=1)
+    right = np.add.reduceat(ordered * values[order, 1], starts, axis=1)
+    return confidence[starts], mass, right
+
+
+def _binned_gaps(mass: FloatArray, gap: FloatArray, bins: int) -> FloatArray:
+    """Sum over equal-mass bins of |gap in the bin|, over the total mass: (B, u) to (B,)."""
+    reached = np.cumsum(mass, axis=1)
+    total = reached[:, -1:]
+    cuts = total * (np.arange(1, bins) / bins)
+    # One sorted search for all replicates: each row is lifted above the one before.
+    lift = np.arange(len(mass))[:, None] * (total.max() + 1.0)
+    flat = np.searchsorted((reached + lift).ravel(), (cuts + lift).ravel()).reshape(cuts.shape)
+    inside = (cuts - (reached - mass).ravel()[flat]) / mass.ravel()[flat]
+    gap_reached = np.cumsum(gap, axis=1)
+    at_cuts = (gap_reached - gap).ravel()[flat] + inside * gap.ravel()[flat]
+    edges = np.concatenate([np.zeros((len(mass), 1)), at_cuts, gap_reached[:, -1:]], axis=1)
+    return np.asarray(np.abs(np.diff(edges, axis=1)).sum(axis=1) / total[:, 0])
