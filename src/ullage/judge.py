@@ -1,0 +1,293 @@
+"""From numbers to verdicts: one `Finding` per target (`findings.json`).
+
+Reads scores and the plan; asks nothing. Every interval comes from `stats`; what is here is which
+arms are compared on which items, and what a product owner is told about it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict
+
+from ullage.config.models import Budget, Scenario, Target
+from ullage.plan import Plan
+from ullage.probes.protocol import FloatArray, Metric, Probe
+from ullage.scores import ProbeScores, Scores
+from ullage.statement.document import (
+    ArmValue,
+    Estimate,
+    Finding,
+    Power,
+    ProbeRecord,
+    Verdict,
+)
+from ullage.stats import intervals
+from ullage.stats.intervals import Interval, TooFewError
+from ullage.stats.multiplicity import holm
+from ullage.stats.power import items_from_standard_error
+from ullage.stats.verdicts import decide
+
+OTHER_ARMS = ("base", "control", "derived")
+"""Arms whose loss against the teacher stands beside the student's."""
+
+
+class Findings(BaseModel):
+    """`findings.json`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    findings: tuple[Finding, ...]
+    probes: dict[str, ProbeRecord]
+
+
+@dataclass(frozen=True, slots=True)
+class _Comparison:
+    """One metric over one probe's scores, between any two arms."""
+
+    metric: Metric
+    scores: ProbeScores
+    plan: Plan
+
+    def loss(self, better: str, worse: str) -> Interval:
+        """Loss of `worse` against `better`, positive is worse, on items both were scored on.
+
+        Raises:
+            TooFewError: too few items or families for an honest interval.
+        """
+        metric = self.metric
+        first = self.scores.columns(better, metric.source_columns)
+        second = self.scores.columns(worse, metric.source_columns)
+        both = np.isfinite(first).all(axis=1) & np.isfinite(second).all(axis=1)
+        first, second, family = first[both], second[both], self.scores.family[both]
+        if metric.functional is None:
+            interval = intervals.mean_difference(
+                first[:, 0], second[:, 0], family, bounds=metric.bounds
+            )
+        else:
+            interval = intervals.functional_difference(
+                metric.functional,
+                first,
+                second,
+                family,
+                bounds=metric.bounds,
+                seed=self.plan.seed,
+            )
+        return interval if metric.higher_is_better else interval.negated()
+
+    def beside(self, worse: str) -> Interval | None:
+        """The teacher against an arm that stands beside the verdict; None if there is none."""
+        if worse not in self.plan.arms or worse not in self.scores.errors:
+            return None
+        try:
+            return self.loss("teacher", worse)
+        except TooFewError:
+            return None
+
+    def over_chance(self) -> Interval | None:
+        """The teacher's lead over a strategy that knows nothing."""
+        metric = self.metric
+        if metric.chance is None:
+            return None
+        values, family = self.valid("teacher")
+        try:
+            if metric.functional is None:
+                level = intervals.mean(values[:, 0], family, bounds=metric.bounds)
+            else:
+                level = intervals.functional(
+                    metric.functional, values, family, bounds=metric.bounds, seed=self.plan.seed
+                )
+        except TooFewError:
+            return None
+        lead = replace(
+            level,
+            estimate=level.estimate - metric.chance,
+            low=level.low - metric.chance,
+            high=level.high - metric.chance,
+        )
+        return lead if metric.higher_is_better else lead.negated()
+
+    def valid(self, arm: str) -> tuple[FloatArray, npt.NDArray[np.int64]]:
+        """(items, columns) and (items,) families of the items an arm was scored on."""
+        values = self.scores.columns(arm, self.metric.source_columns)
+        valid = np.isfinite(values).all(axis=1)
+        return values[valid], self.scores.family[valid]
+
+    def arm_values(self) -> dict[str, ArmValue]:
+        """Every arm's own value, where there is one."""
+        result = {}
+        for role in self.plan.arms:
+            values, _ = self.valid(role)
+            if len(values) == 0:
+                continue
+            if self.metric.functional is None:
+                value = float(values[:, 0].mean())
+            else:
+                value = float(self.metric.functional(values, np.ones((1, len(values))))[0])
+            if np.isfinite(value):
+                errors = int(self.scores.errors[role].sum())
+                result[role] = ArmValue(value=value, items=len(values), errors=errors)
+        return result
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Measured:
+    """What comparing teacher and student on one target gave, before Holm's adjustment."""
+
+    target: Target
+    comparison: _Comparison | None = None
+    loss: Interval | None = None
+    obstacle: str = ""
+    """Why there is no loss to judge."""
+    infrastructure: bool = False
+
+    @property
+    def p_lost(self) -> float | None:
+        """One-sided p of "the loss is at most the margin"."""
+        return None if self.loss is None else self.loss.p_greater(self.target.margin)
+
+
+def judge(
+    plan: Plan,
+    scenario: Scenario,
+    budget: Budget,
+    probes: Mapping[str, Probe],
+    scores: Scores,
+) -> Findings:
+    """Judge every target of the scenario."""
+    measured = [
+        _measure(target, plan, budget, probes[target.probe], scores.probes.get(target.probe))
+        for target in scenario.targets
+    ]
+    adjusted = iter(holm([one.p_lost for one in measured if one.p_lost is not None]))
+    findings = [
+        _find(
+            one,
+            None if one.p_lost is None else float(next(adjusted)),
+            plan,
+            probes[one.target.probe],
+        )
+        for one in measured
+    ]
+    return Findings(
+        findings=tuple(findings),
+        probes={name: _record(probes[name], scores.probes.get(name), plan) for name in plan.probes},
+    )
+
+
+def _measure(
+    target: Target, plan: Plan, budget: Budget, probe: Probe, scores: ProbeScores | None
+) -> _Measured:
+    blocked = plan.unmeasured.get(target.id)
+    if blocked is not None or scores is None:
+        return _Measured(target=target, obstacle=blocked or "no probe ran")
+    comparison = _Comparison(probe.metric(target.metric), scores, plan)
+    failed = scores.errors["teacher"] | scores.errors["student"]
+    share = float(failed.mean())
+    if share > budget.errors:
+        why = (
+            f"{failed.sum()} of {len(failed)} items ({share:.1%}) could not be scored, more than "
+            f"the {budget.errors:.1%} allowed: {_main_reasons(scores)}"
+        )
+        return _Measured(target=target, comparison=comparison, obstacle=why, infrastructure=True)
+    try:
+        loss = comparison.loss("teacher", "student")
+    except TooFewError as error:
+        return _Measured(target=target, comparison=comparison, obstacle=str(error))
+    return _Measured(target=target, comparison=comparison, loss=loss)
+
+
+def _main_reasons(scores: ProbeScores) -> str:
+    """The most frequent reasons for errors, each with its arm and count."""
+    return ", ".join(
+        f"{role} {reason} x{count}"
+        for role in ("teacher", "student")
+        for reason, count in sorted(scores.reasons[role].most_common(2))
+    )
+
+
+def _find(measured: _Measured, p_holm: float | None, plan: Plan, probe: Probe) -> Finding:
+    """The finding of one target; without a loss it says why there is none."""
+    target, comparison = measured.target, measured.comparison
+    metric = probe.metric(target.metric)
+    planned = plan.targets.get(target.id)
+    finding = Finding(
+        target=target,
+        dimension=str(probe.dimension),
+        metric_summary=metric.summary,
+        higher_is_better=metric.higher_is_better,
+        verdict=Verdict.INCONCLUSIVE if measured.infrastructure else Verdict.UNMEASURED,
+        why=measured.obstacle,
+        chance=metric.chance,
+        infrastructure=measured.infrastructure,
+        values={} if comparison is None else comparison.arm_values(),
+        power=None
+        if planned is None
+        else Power(planned_items=planned.items, planned_power=planned.power, achieved_items=0),
+    )
+    if measured.loss is None or comparison is None or p_holm is None:
+        return finding
+    return finding.model_copy(update=_judgement(measured, measured.loss, comparison, p_holm))
+
+
+def _judgement(
+    measured: _Measured, loss: Interval, comparison: _Comparison, p_holm: float
+) -> dict[str, object]:
+    """The verdict and everything it rests on, as fields of a `Finding`."""
+    target = measured.target
+    advantage = comparison.beside("base")
+    judgement = decide(
+        loss,
+        target.margin,
+        p_lost_holm=p_holm,
+        teacher_advantage=advantage,
+        chance_advantage=comparison.over_chance(),
+    )
+    noise = comparison.beside("teacher_again")
+    others = {role: comparison.beside(role) for role in OTHER_ARMS}
+    planned = comparison.plan.targets[target.id]
+    return {
+        "verdict": Verdict(judgement.verdict),
+        "why": judgement.why,
+        "loss": _estimate(loss),
+        "p_lost": measured.p_lost,
+        "p_lost_holm": p_holm,
+        "noise_floor": None if noise is None else _estimate(noise),
+        "teacher_advantage": None if advantage is None else _estimate(advantage),
+        "other_losses": {
+            role: _estimate(interval) for role, interval in others.items() if interval is not None
+        },
+        "power": Power(
+            planned_items=planned.items,
+            planned_power=planned.power,
+            achieved_items=loss.items,
+            items_needed=items_from_standard_error(loss.items, loss.standard_error, target.margin)
+            if judgement.verdict == Verdict.INCONCLUSIVE
+            else None,
+        ),
+    }
+
+
+def _estimate(interval: Interval) -> Estimate:
+    return Estimate(
+        estimate=interval.estimate,
+        low=interval.low,
+        high=interval.high,
+        method=interval.method,
+        items=interval.items,
+        families=interval.families,
+    )
+
+
+def _record(probe: Probe, scores: ProbeScores | None, plan: Plan) -> ProbeRecord:
+    errors = {} if scores is None else {r: int(m.sum()) for r, m in scores.errors.items()}
+    return ProbeRecord(
+        dimension=str(probe.dimension),
+        items=0 if scores is None else len(scores.items),
+        families=0 if scores is None else len(scores.family_names),
+        errors=errors,
+        source=f"generated from seed {plan.seed}" if probe.source == "generated" else probe.source,
+    )

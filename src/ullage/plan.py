@@ -1,0 +1,299 @@
+"""What will be asked, how often, for what power, at what price: `plan.json`.
+
+The plan is made before anything is asked and frozen with the configuration. It names every arm by
+identity, so that what is judged later is what was planned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import islice
+
+from pydantic import BaseModel, ConfigDict
+
+from ullage import __version__
+from ullage.collect.arms import ArmView
+from ullage.collect.budget import cost
+from ullage.collect.conversation import LiveConversation
+from ullage.config.models import Config, Planning, Price, Scenario, Target
+from ullage.models.types import Access, Answer, Ask, Reply, Request, Weights
+from ullage.probes.protocol import Item, Probe
+from ullage.stats.power import (
+    items_for_non_inferiority,
+    joint_power,
+    power_of_non_inferiority,
+)
+
+_SAMPLED_ITEMS = 24
+"""Items per probe that are rehearsed to estimate tokens."""
+_FAMILY_SCAN = 400
+"""Items per probe that are read to count families."""
+_CHARACTERS_PER_TOKEN = 4.0
+_ENDLESS = 2**31
+
+
+class Part(BaseModel):
+    """Base of every part of the plan."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Pilot(Part):
+    """What a pilot may tell: how often the arms differ, never which is better."""
+
+    items: int
+    flip_rate: float
+    intraclass_correlation: float
+
+
+class PlannedTarget(Part):
+    """How many items a target gets, and what they can show if nothing was lost."""
+
+    items: int
+    items_wanted: int
+    power: float
+    flip_rate: float
+    intraclass_correlation: float
+    piloted: bool
+
+
+class PlannedProbe(Part):
+    """One probe's share of the audit."""
+
+    dimension: str
+    items: int
+    families: int
+    """Families among the items (counted over the first few hundred)."""
+    arms: tuple[str, ...]
+    """Arms with the access it needs."""
+
+
+class PlannedArm(Part):
+    """An arm as it was when the audit was planned, and what it should cost."""
+
+    identity: str
+    access: tuple[str, ...]
+    deterministic: bool
+    keyed_by_item: bool
+    temperature: float
+    again: bool
+    description: dict[str, object]
+    requests: int
+    tokens: int
+    """Upper estimate: four characters a token, every reply as long as allowed."""
+    money: float | None
+
+
+class Plan(Part):
+    """`plan.json`."""
+
+    ullage_version: str
+    config_digest: str
+    seed: int
+    arms: dict[str, PlannedArm]
+    probes: dict[str, PlannedProbe]
+    targets: dict[str, PlannedTarget]
+    unmeasured: dict[str, str]
+    """Targets that cannot be measured with these arms, and why."""
+    joint_power: float | None
+    joint_power_bound: float | None
+    pilot: dict[str, Pilot] = {}
+
+    def views(self) -> dict[str, ArmView]:
+        """Every arm as the engine sees it."""
+        return {
+            role: ArmView(
+                role=role,
+                identity=arm.identity,
+                access=frozenset(Access(level) for level in arm.access),
+                deterministic=arm.deterministic,
+                keyed_by_item=arm.keyed_by_item,
+                temperature=arm.temperature,
+                again=arm.again,
+            )
+            for role, arm in self.arms.items()
+        }
+
+
+def make_plan(
+    config: Config,
+    scenario: Scenario,
+    probes: Mapping[str, Probe],
+    views: Mapping[str, ArmView],
+    descriptions: Mapping[str, Mapping[str, object]],
+    *,
+    config_digest: str,
+    pilot: Mapping[str, Pilot] | None = None,
+) -> Plan:
+    """Plan an audit.
+
+    Args:
+        config: the resolved configuration.
+        scenario: targets in force.
+        probes: every probe that a target names.
+        views: arms by role; `teacher` and `student` are there.
+        descriptions: facts about each arm, for the statement.
+        config_digest: freezes the configuration.
+        pilot: per target id, what a pilot measured.
+    """
+    pilot = pilot or {}
+    arms_of = {name: _able_arms(probe, views) for name, probe in probes.items()}
+    unmeasured = {
+        target.id: why
+        for target in scenario.targets
+        if (why := _cannot_measure(probes[target.probe], views)) is not None
+    }
+    families = {name: _family_count(probe, config.seed) for name, probe in probes.items()}
+    targets = {
+        target.id: _plan_target(
+            target, config.planning, families[target.probe], pilot.get(target.id)
+        )
+        for target in scenario.targets
+        if target.id not in unmeasured
+    }
+    planned = {
+        name: PlannedProbe(
+            dimension=str(probe.dimension),
+            items=min(
+                families[name][1],
+                max(targets[t.id].items for t in scenario.targets if t.probe == name),
+            ),
+            families=families[name][0],
+            arms=arms_of[name],
+        )
+        for name, probe in probes.items()
+        if any(t.probe == name and t.id in targets for t in scenario.targets)
+    }
+    joint = joint_power([target.power for target in targets.values()]) if targets else (None, None)
+    return Plan(
+        ullage_version=__version__,
+        config_digest=config_digest,
+        seed=config.seed,
+        arms=_plan_arms(config, views, descriptions, probes, planned),
+        probes=planned,
+        targets=targets,
+        unmeasured=unmeasured,
+        joint_power=joint[0],
+        joint_power_bound=joint[1],
+        pilot=dict(pilot),
+    )
+
+
+def _able_arms(probe: Probe, views: Mapping[str, ArmView]) -> tuple[str, ...]:
+    return tuple(role for role, view in views.items() if probe.access <= view.access)
+
+
+def _cannot_measure(probe: Probe, views: Mapping[str, ArmView]) -> str | None:
+    for role in ("teacher", "student"):
+        missing = probe.access - views[role].access
+        if missing:
+            what = ", ".join(sorted(missing))
+            return f"{probe.name} needs access '{what}', which the {role} does not give"
+    return None
+
+
+def _family_count(probe: Probe, seed: int) -> tuple[int, int]:
+    """(families among the first few hundred items, items there are)."""
+    families = [item.family for item in islice(probe.items(seed), _FAMILY_SCAN)]
+    return len(set(families)), _ENDLESS if probe.size is None else probe.size
+
+
+def _plan_target(
+    target: Target, planning: Planning, families: tuple[int, int], pilot: Pilot | None
+) -> PlannedTarget:
+    """Items for the planned power, within the limits, and the power they really have."""
+    flip_rate = pilot.flip_rate if pilot else planning.flip_rate
+    correlation = pilot.intraclass_correlation if pilot else planning.intraclass_correlation
+    # A pilot that saw no flip has not shown that there are none (rule of three).
+    if pilot:
+        flip_rate = max(flip_rate, 3.0 / pilot.items)
+    count, available = families
+
+    def power(items: int) -> float:
+        size = max(1.0, items / count) if count < min(_FAMILY_SCAN, available) else 1.0
+        return power_of_non_inferiority(
+            items,
+            target.margin,
+            flip_rate,
+            family_size=size,
+            intraclass_correlation=correlation,
+        )
+
+    ceiling = min(planning.max_items, available)
+    wanted = items_for_non_inferiority(target.margin, flip_rate, power=planning.power)
+    while wanted < ceiling and power(wanted) < planning.power:
+        wanted = min(ceiling, int(wanted * 1.05) + 1)
+    items = planning.items or max(planning.min_items, wanted)
+    items = min(items, ceiling)
+    return PlannedTarget(
+        items=items,
+        items_wanted=wanted,
+        power=round(power(items), 4),
+        flip_rate=flip_rate,
+        intraclass_correlation=correlation,
+        piloted=pilot is not None,
+    )
+
+
+def _plan_arms(
+    config: Config,
+    views: Mapping[str, ArmView],
+    descriptions: Mapping[str, Mapping[str, object]],
+    probes: Mapping[str, Probe],
+    planned: Mapping[str, PlannedProbe],
+) -> dict[str, PlannedArm]:
+    rehearsed = {name: _rehearse(probes[name], config.seed) for name in planned}
+    arms = {}
+    for role, view in views.items():
+        requests = prompt = completion = 0.0
+        for name, share in planned.items():
+            if role in share.arms:
+                per_item = rehearsed[name]
+                requests += per_item[0] * share.items
+                prompt += per_item[1] * share.items
+                completion += per_item[2] * share.items
+        price = arm_price(config, role)
+        arms[role] = PlannedArm(
+            identity=view.identity,
+            access=tuple(sorted(view.access)),
+            deterministic=view.deterministic,
+            keyed_by_item=view.keyed_by_item,
+            temperature=view.temperature,
+            again=view.again,
+            description=dict(descriptions[role]),
+            requests=round(requests),
+            tokens=round(prompt + completion),
+            money=None if price is None else cost(price, round(prompt), round(completion)),
+        )
+    return arms
+
+
+def arm_price(config: Config, role: str) -> Price | None:
+    """The price written for an arm, or None where none was."""
+    arm = config.arms.teacher if role == "teacher_again" else getattr(config.arms, role)
+    price: Price = arm.price
+    return price if "price" in arm.model_fields_set else None
+
+
+def _rehearse(probe: Probe, seed: int) -> tuple[float, float, float]:
+    """Requests, prompt and completion tokens per item, from conversations with ideal replies."""
+    view = ArmView(role="teacher", identity="rehearsal", access=frozenset(Access))
+    seen: list[Request] = []
+    items = list(islice(probe.items(seed), _SAMPLED_ITEMS))
+    for item in items:
+        conversation = LiveConversation(probe, item, "teacher", {"teacher": view})
+        while conversation.outcome is None:
+            seen.extend(want.request for want in conversation.wants)
+            conversation.give(tuple(_ideal(want.request, item) for want in conversation.wants))
+    prompt = sum(len(m.content) / _CHARACTERS_PER_TOKEN + 4 for r in seen for m in r.messages)
+    completion = sum(r.max_tokens for r in seen if isinstance(r, Ask))
+    scale = max(1, len(items))
+    return len(seen) / scale, prompt / scale, completion / scale
+
+
+def _ideal(request: Request, item: Item) -> Answer:
+    if isinstance(request, Ask):
+        asks_back = item.expects == "clarify"
+        return Reply(text="Which one do you mean?" if asks_back else item.answer)
+    count = len(request.continuations)
+    return Weights(logprobs=(-1.0,) * count, tokens=(1,) * count, greedy=(False,) * count)

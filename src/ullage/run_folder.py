@@ -1,0 +1,143 @@
+"""The run folder: which file each step writes, the lock, and what may not change between runs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from ullage.collect.lock import run_lock
+from ullage.config import Loaded, dump
+from ullage.errors import InputError
+from ullage.files import write_whole
+from ullage.plan import Plan
+
+T = TypeVar("T", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """Where one audit keeps everything."""
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        """The configuration, resolved and frozen."""
+        return self.path / "config.yaml"
+
+    @property
+    def plan(self) -> Path:
+        """What will be asked."""
+        return self.path / "plan.json"
+
+    @property
+    def replies(self) -> Path:
+        """The journal."""
+        return self.path / "replies.jsonl"
+
+    @property
+    def scores(self) -> Path:
+        """The score table."""
+        return self.path / "scores.parquet"
+
+    @property
+    def findings(self) -> Path:
+        """One row per target."""
+        return self.path / "findings.json"
+
+    @property
+    def ledger(self) -> Path:
+        """The student's distillation ledger, copied when the audit was planned."""
+        return self.path / "distillation.json"
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Make the folder and hold its lock."""
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(
+                f"{self.path}: cannot be made ({error.strerror}); set `runs` to a folder that can "
+                "be written"
+            ) from error
+        with run_lock(self.path):
+            yield
+
+
+def write_part(path: Path, part: BaseModel) -> None:
+    """Write one step's result as JSON that is easy to read and to compare."""
+    text = json.dumps(part.model_dump(mode="json"), indent=1, sort_keys=True, allow_nan=False)
+    write_whole(path, (text + "\n").encode())
+
+
+def read_part(path: Path, kind: type[T]) -> T:
+    """Read what a step wrote.
+
+    Raises:
+        InputError: it is not there or not of this version.
+    """
+    try:
+        return kind.model_validate_json(path.read_bytes())
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: is not there; run `ullage audit` without --from") from error
+    except ValidationError as error:
+        raise InputError(
+            f"{path}: was not written by this version of ullage ({error.error_count()} problems); "
+            "remove it and run `ullage audit` again, nothing answered is asked twice"
+        ) from error
+
+
+def freeze(folder: RunFolder, loaded: Loaded, plan: Plan) -> Plan:
+    """Write the plan and the configuration, or agree with those of an audit already begun.
+
+    Raises:
+        InputError: replies were collected under another configuration or from other models.
+    """
+    config = loaded.config.model_copy(update={"targets": loaded.scenario.targets})
+    text = dump(config)
+    begun = read_part(folder.plan, Plan) if folder.plan.exists() else None
+    if begun is not None and folder.replies.exists():
+        _refuse_another(folder, text, begun, plan)
+        if begun.pilot or not plan.pilot:
+            return begun
+    write_whole(folder.config, text.encode())
+    write_part(folder.plan, plan)
+    return plan
+
+
+def _refuse_another(folder: RunFolder, config_text: str, begun: Plan, plan: Plan) -> None:
+    if begun.config_digest != plan.config_digest:
+        old = yaml.safe_load(folder.config.read_text("utf-8"))
+        difference = _first_difference(old, yaml.safe_load(config_text))
+        raise InputError(
+            f"{folder.path}: this run was begun with another configuration ({difference}); margins "
+            "are fixed before asking, so use --run NAME for a new run"
+        )
+    for role, arm in plan.arms.items():
+        if begun.arms[role].identity != arm.identity:
+            raise InputError(
+                f"{folder.path}: arm {role} is another model than when this run began (identity "
+                f"{arm.identity[:20]}…, was {begun.arms[role].identity[:20]}…); use --run NAME "
+                "for a new run"
+            )
+
+
+def _first_difference(old: object, new: object, at: str = "") -> str:
+    """The first place where two configurations differ, in words."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in [*old, *(key for key in new if key not in old)]:
+            if key not in ("budget", "runs") and old.get(key) != new.get(key):
+                return _first_difference(old.get(key), new.get(key), f"{at}.{key}".lstrip("."))
+    if isinstance(old, list) and isinstance(new, list):
+        for place, (left, right) in enumerate(zip(old, new, strict=False)):
+            if left != right:
+                return _first_difference(left, right, f"{at}.{place}")
+        return f"{at}: {len(old)} entries then, {len(new)} now"
+    return f"{at or 'the scenario'}: {old!r} then, {new!r} now" if at else "the scenario's text"

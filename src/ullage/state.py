@@ -1,0 +1,115 @@
+"""Composing the Statement from what the earlier steps left behind."""
+
+from __future__ import annotations
+
+import platform
+from collections import Counter
+from importlib import metadata
+
+from ullage import __version__
+from ullage.collect.budget import cost
+from ullage.config.models import Config, Scenario
+from ullage.judge import Findings
+from ullage.plan import Plan, arm_price
+from ullage.scores import Scores
+from ullage.statement.document import ArmRecord, Joint, Statement, Verdict
+from ullage.statement.outcome import exit_code, not_known
+
+_LIBRARIES = ("numpy", "scipy")
+_LOCAL_LIBRARIES = ("torch", "transformers")
+
+
+def compose(
+    config: Config,
+    scenario: Scenario,
+    plan: Plan,
+    findings: Findings,
+    scores: Scores,
+    *,
+    ledger: dict[str, object] | None = None,
+) -> Statement:
+    """The Distillation Loss Statement; a pure function of its arguments and this version."""
+    counts = Counter(finding.verdict for finding in findings.findings)
+    return Statement(
+        name=config.name,
+        ullage_version=__version__,
+        scenario=scenario,
+        arms={role: _arm(config, plan, scores, role) for role in plan.arms},
+        findings=findings.findings,
+        not_known=not_known(findings.findings, plan.arms),
+        joint=Joint(
+            planned_power=plan.joint_power,
+            planned_power_bound=plan.joint_power_bound,
+            counts={str(verdict): counts[verdict] for verdict in Verdict},
+            all_preserved=counts[Verdict.PRESERVED] == len(findings.findings),
+        ),
+        probes=findings.probes,
+        distillation=ledger,
+        notes=tuple(_notes(config, plan)),
+        currency=config.budget.currency,
+        seed=plan.seed,
+        config_digest=plan.config_digest,
+        replies_digest=scores.replies_digest,
+        versions=_versions(plan),
+        exit_code=exit_code(findings.findings, scenario),
+    )
+
+
+def _arm(config: Config, plan: Plan, scores: Scores, role: str) -> ArmRecord:
+    use = scores.uses[role]
+    price = arm_price(config, role)
+    return ArmRecord(
+        identity=plan.arms[role].identity,
+        description=plan.arms[role].description,
+        replies=use.replies,
+        prompt_tokens=use.prompt_tokens,
+        completion_tokens=use.completion_tokens,
+        money=None if price is None else cost(price, use.prompt_tokens, use.completion_tokens),
+    )
+
+
+def _notes(config: Config, plan: Plan) -> list[str]:
+    """What a careful reader would ask about how replies were made."""
+    notes = []
+    for role, arm in plan.arms.items():
+        if arm.description.get("batch_invariant") is False:
+            notes.append(
+                f"Replies of {role} were computed in {arm.description.get('dtype')}: they may "
+                "depend on which questions shared a batch. float32 does away with that."
+            )
+    invariant = [r for r, a in plan.arms.items() if a.description.get("batch_invariant") is True]
+    if invariant:
+        notes.append(
+            f"Replies of {', '.join(invariant)} were computed in float32 and do not depend on "
+            "batching; log-probabilities are rounded to four decimals."
+        )
+    again = plan.arms.get("teacher_again")
+    if again is not None:
+        if again.deterministic and again.temperature == 0.0:
+            notes.append(
+                "The teacher is deterministic and was decoded greedily, so asked again it repeats "
+                "itself: the noise floor of greedy metrics is zero by construction."
+            )
+        else:
+            notes.append(
+                f"The noise floor is the teacher asked again at temperature {again.temperature:g}."
+            )
+    if plan.pilot:
+        notes.append(
+            "Numbers of items were set by a pilot that saw how often the arms differ, and not in "
+            "which direction."
+        )
+    if config.planning.items is not None:
+        notes.append(
+            f"The number of items per probe was fixed at {config.planning.items}, not planned for "
+            "power."
+        )
+    return notes
+
+
+def _versions(plan: Plan) -> dict[str, str]:
+    versions = {"python": platform.python_version()}
+    local = any(arm.identity.startswith("hf:") for arm in plan.arms.values())
+    for name in _LIBRARIES + (_LOCAL_LIBRARIES if local else ()):
+        versions[name] = metadata.version(name)
+    return versions
