@@ -6,7 +6,7 @@ Each step is one function, writes one file in the run folder, and can be run aga
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -15,7 +15,7 @@ from pathlib import Path
 from ullage.collect.arms import ArmView
 from ullage.collect.budget import Spending
 from ullage.collect.journal import Journal
-from ullage.collect.scheduler import Collector, OnTick
+from ullage.collect.scheduler import Collector, OnTick, OpenModel
 from ullage.config import Loaded, digest
 from ullage.config.models import Arm
 from ullage.errors import InputError
@@ -139,7 +139,7 @@ def plan_audit(
 @asynccontextmanager
 async def _on_demand(
     models: Mapping[str, Model],
-) -> AsyncIterator[Callable[[str], Awaitable[Model]]]:
+) -> AsyncIterator[OpenModel]:
     """Gives entered models by role, each loaded once and only when it must be asked."""
     async with AsyncExitStack() as stack:
         entered: dict[int, Model] = {}

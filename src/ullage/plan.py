@@ -17,7 +17,7 @@ from ullage.collect.budget import cost
 from ullage.collect.conversation import LiveConversation
 from ullage.config.models import Config, Planning, Price, Scenario, Target
 from ullage.models.types import Access, Answer, Ask, Reply, Request, Weights
-from ullage.probes.protocol import Item, Probe
+from ullage.probes.protocol import Item, Metric, Probe
 from ullage.stats.power import (
     items_for_non_inferiority,
     joint_power,
@@ -51,8 +51,10 @@ class PlannedTarget(Part):
 
     items: int
     items_wanted: int
+    """For the planned power if items were independent and there were enough of them."""
     power: float
     flip_rate: float
+    """Mean squared difference between the arms, in the metric's unit squared."""
     intraclass_correlation: float
     piloted: bool
 
@@ -146,7 +148,11 @@ def make_plan(
     families = {name: _family_count(probe, config.seed) for name, probe in probes.items()}
     targets = {
         target.id: _plan_target(
-            target, config.planning, families[target.probe], pilot.get(target.id)
+            target,
+            probes[target.probe].metric(target.metric),
+            config.planning,
+            families[target.probe],
+            pilot.get(target.id),
         )
         for target in scenario.targets
         if target.id not in unmeasured
@@ -199,37 +205,40 @@ def _family_count(probe: Probe, seed: int) -> tuple[int, int]:
 
 
 def _plan_target(
-    target: Target, planning: Planning, families: tuple[int, int], pilot: Pilot | None
+    target: Target,
+    metric: Metric,
+    planning: Planning,
+    families: tuple[int, int],
+    pilot: Pilot | None,
 ) -> PlannedTarget:
     """Items for the planned power, within the limits, and the power they really have."""
-    flip_rate = pilot.flip_rate if pilot else planning.flip_rate
+    width = metric.bounds[1] - metric.bounds[0]
+    # The guess: on a share `flip_rate` of the items the arms differ by one unit, or by the whole
+    # range where that is less.
+    squared = pilot.flip_rate if pilot else planning.flip_rate * min(1.0, width) ** 2
     correlation = pilot.intraclass_correlation if pilot else planning.intraclass_correlation
-    # A pilot that saw no flip has not shown that there are none (rule of three).
     if pilot:
-        flip_rate = max(flip_rate, 3.0 / pilot.items)
+        # A pilot that saw no flip has not shown that there are none (rule of three).
+        squared = max(squared, 3.0 / pilot.items * min(1.0, width) ** 2)
     count, available = families
+    margin, flips = target.margin / width, squared / width**2
 
     def power(items: int) -> float:
         size = max(1.0, items / count) if count < min(_FAMILY_SCAN, available) else 1.0
         return power_of_non_inferiority(
-            items,
-            target.margin,
-            flip_rate,
-            family_size=size,
-            intraclass_correlation=correlation,
+            items, margin, flips, family_size=size, intraclass_correlation=correlation
         )
 
     ceiling = min(planning.max_items, available)
-    wanted = items_for_non_inferiority(target.margin, flip_rate, power=planning.power)
+    wanted = min(ceiling, planning.min_items)
     while wanted < ceiling and power(wanted) < planning.power:
         wanted = min(ceiling, int(wanted * 1.05) + 1)
-    items = planning.items or max(planning.min_items, wanted)
-    items = min(items, ceiling)
+    items = min(planning.items or wanted, ceiling)
     return PlannedTarget(
         items=items,
-        items_wanted=wanted,
+        items_wanted=items_for_non_inferiority(margin, flips, power=planning.power),
         power=round(power(items), 4),
-        flip_rate=flip_rate,
+        flip_rate=squared,
         intraclass_correlation=correlation,
         piloted=pilot is not None,
     )

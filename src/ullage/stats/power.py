@@ -112,6 +112,21 @@ def items_for_non_inferiority(
     return high
 
 
+def items_from_standard_error(
+    items: int, standard_error: float, margin: float, *, power: float = 0.8, level: float = 0.95
+) -> int | None:
+    """Items that would show a loss of 0 below `margin`, given how uncertain `items` left us.
+
+    The standard error falls with the root of the items, so n' = n ((z_level + z_power) SE / δ)².
+
+    Returns:
+        The number, or None where it is more than `MAX_ITEMS` or the standard error is unknown.
+    """
+    z = float(stats.norm.isf((1.0 - level) / 2.0) + stats.norm.isf(1.0 - power))
+    needed = items * (z * standard_error / margin) ** 2
+    return math.ceil(needed) if needed <= MAX_ITEMS else None
+
+
 def joint_power(powers: Sequence[float]) -> tuple[float, float]:
     """Power to show all targets at once: (if independent, whatever their dependence).
 

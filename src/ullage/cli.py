@@ -1,0 +1,390 @@
+"""The commands. Thin: they read arguments, call one function, and turn errors into one line.
+
+Everything heavy is imported inside a command, so that ``ullage --help`` starts at once.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ullage import __version__
+from ullage.errors import UllageError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from ullage.config import Loaded
+    from ullage.progress import Reporter
+    from ullage.statement.document import Statement
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it (128 + SIGINT)."""
+
+_UsageError: Any = next(
+    base for base in typer.BadParameter.__mro__ if base.__name__ == "UsageError"
+)
+"""Typer carries its own copy of click since 0.20; this names the class in either."""
+
+app = typer.Typer(
+    name="ullage",
+    help="Distil large models into small ones, and account for what the small one lost.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+statement_app = typer.Typer(help="Read a Distillation Loss Statement.")
+app.add_typer(statement_app, name="statement")
+
+ConfigPath = Annotated[Path, typer.Argument(help="The configuration file.", metavar="CONFIG")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("-o", "--override", metavar="KEY=VALUE", help="Override one key; repeatable."),
+]
+RunName = Annotated[
+    str | None, typer.Option("--run", metavar="NAME", help="Name of the run folder.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Machine-readable output and progress.")]
+Place = Annotated[
+    Path, typer.Argument(help="A run folder or a statement.json.", metavar="STATEMENT")
+]
+DEFAULT_CONFIG = Path("ullage.yaml")
+
+
+class StepName(StrEnum):
+    """Steps of an audit that can be run again alone."""
+
+    COLLECT = "collect"
+    SCORE = "score"
+    JUDGE = "judge"
+    STATE = "state"
+
+
+class SchemaName(StrEnum):
+    """Schemas that editors and other tools want."""
+
+    CONFIG = "config"
+    SCENARIO = "scenario"
+    STATEMENT = "statement"
+
+
+class View(StrEnum):
+    """How a statement can be shown."""
+
+    TERMINAL = "terminal"
+    MARKDOWN = "md"
+    HTML = "html"
+    JSON = "json"
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    """Distil large models into small ones, and account for what the small one lost."""
+    if version:
+        typer.echo(__version__)
+    elif context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+@app.command()
+def init(
+    path: Annotated[Path, typer.Argument(help="File to write.")] = DEFAULT_CONFIG,
+    scenario: Annotated[
+        str | None, typer.Option("--scenario", metavar="NAME", help="Packaged scenario to use.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
+) -> None:
+    """Write a commented ullage.yaml to start from."""
+    from ullage.config.template import init_text
+    from ullage.errors import InputError
+    from ullage.files import write_whole
+
+    text = init_text(scenario)
+    if path.exists() and not force:
+        raise InputError(f"{path}: is already there; use --force to replace it, or another name")
+    if not path.parent.is_dir():
+        raise InputError(f"{path.parent}: no such folder; make it first")
+    write_whole(path, text.encode())
+    typer.echo(f"wrote {path}; name your models in it, then: ullage validate {path}")
+
+
+@app.command()
+def validate(
+    config: ConfigPath = DEFAULT_CONFIG,
+    override: Overrides = None,
+    json_: Json = False,
+) -> None:
+    """Check a configuration, its models and data."""
+    from ullage.validate import validate_all
+
+    problems = validate_all(_load(config, override))
+    if json_:
+        _print_json({"ok": not problems, "problems": problems})
+    else:
+        for problem in problems:
+            typer.echo(f"ullage: {problem}", err=True)
+        if not problems:
+            typer.echo(f"{config}: fine")
+    raise typer.Exit(2 if problems else 0)
+
+
+@app.command()
+def probes(json_: Json = False) -> None:
+    """List the probes and their metrics."""
+    from ullage.probes.registry import all_probes
+
+    rows = [
+        {
+            "probe": probe.name,
+            "dimension": str(probe.dimension),
+            "access": sorted(probe.access),
+            "metrics": {metric.name: metric.summary for metric in probe.metrics},
+        }
+        for probe in all_probes()
+    ]
+    if json_:
+        _print_json(rows)
+        return
+    for row in rows:
+        typer.echo(f"{row['probe']}  ({row['dimension']}; needs {', '.join(row['access'])})")
+        for name, summary in dict(row["metrics"]).items():
+            typer.echo(f"    {name:<14} {summary}")
+
+
+@app.command()
+def plan(
+    config: ConfigPath = DEFAULT_CONFIG,
+    override: Overrides = None,
+    run: RunName = None,
+    pilot: Annotated[
+        int | None,
+        typer.Option(
+            "--pilot",
+            min=2,
+            metavar="N",
+            help="Ask N items per probe to learn how often the arms differ, and plan with that.",
+        ),
+    ] = None,
+    json_: Json = False,
+) -> None:
+    """Say what will be asked, for what power and price."""
+    import asyncio
+
+    from ullage.planning import plan_only
+
+    loaded = _load(config, override)
+    with _reporter(json_, loaded) as reporter:
+        made = asyncio.run(plan_only(loaded, run=run, pilot=pilot, on_tick=reporter.tick))
+    if json_:
+        _print_json(made.model_dump(mode="json"))
+    else:
+        from ullage.planning import show_plan
+
+        show_plan(made, loaded, _console())
+
+
+@app.command()
+def distill(
+    config: ConfigPath = DEFAULT_CONFIG,
+    override: Overrides = None,
+    plan_only: Annotated[
+        bool, typer.Option("--plan", help="Say what would be done, and stop.")
+    ] = False,
+    json_: Json = False,
+) -> None:
+    """Make the student and the ledger of its making."""
+    from ullage.distill import run_distill
+
+    loaded = _load(config, override)
+    with _reporter(json_, loaded) as reporter:
+        result = run_distill(
+            loaded.config, loaded.root, progress=reporter.train, plan_only=plan_only
+        )
+    if json_:
+        _print_json(result.as_dict())
+    else:
+        typer.echo(result.summary())
+
+
+@app.command()
+def audit(
+    config: ConfigPath = DEFAULT_CONFIG,
+    override: Overrides = None,
+    run: RunName = None,
+    begin: Annotated[
+        StepName,
+        typer.Option("--from", help="Run again from this step."),
+    ] = StepName.COLLECT,
+    json_: Json = False,
+) -> None:
+    """Ask, judge, and write the statement; resumes."""
+    import asyncio
+
+    from ullage.audit import Step, run_audit, set_up
+
+    loaded = _load(config, override)
+    setup = set_up(loaded, run)
+    with _reporter(json_, loaded) as reporter:
+        statement = asyncio.run(
+            run_audit(
+                setup,
+                begin=Step(begin),
+                on_plan=reporter.plan,
+                on_tick=reporter.tick,
+                on_step=reporter.step,
+            )
+        )
+    _show(statement, setup.folder.path, json_)
+    raise typer.Exit(statement.exit_code)
+
+
+@app.command()
+def gate(place: Place, json_: Json = False) -> None:
+    """One line a target, and the exit code for CI."""
+    from ullage.statement.outcome import gate_lines, gate_sentence
+
+    statement, _ = _read(place)
+    if json_:
+        _print_json({"exit_code": statement.exit_code, "targets": gate_lines(statement)})
+    else:
+        for line in gate_lines(statement):
+            typer.echo(line)
+        typer.echo(gate_sentence(statement))
+    raise typer.Exit(statement.exit_code)
+
+
+@statement_app.command("show")
+def show(
+    place: Place,
+    view: Annotated[View, typer.Option("--as", help="How to show it.")] = View.TERMINAL,
+) -> None:
+    """Show a statement on the terminal, or print it as Markdown, HTML or JSON."""
+    statement, path = _read(place)
+    if view is View.TERMINAL:
+        from ullage.statement.terminal import render
+
+        render(statement, _console(stderr=False))
+    elif view is View.MARKDOWN:
+        from ullage.statement.markdown import to_markdown
+
+        typer.echo(to_markdown(statement), nl=False)
+    elif view is View.HTML:
+        from ullage.statement.html import to_html
+
+        typer.echo(to_html(statement), nl=False)
+    else:
+        typer.echo(path.read_text("utf-8"), nl=False)
+
+
+@app.command()
+def schema(name: Annotated[SchemaName, typer.Argument(help="Which schema.")]) -> None:
+    """Print the JSON Schema of a kind of file."""
+    from ullage.config.schema import config_schema, scenario_schema
+    from ullage.statement.store import json_schema
+
+    made = {
+        SchemaName.CONFIG: config_schema,
+        SchemaName.SCENARIO: scenario_schema,
+        SchemaName.STATEMENT: json_schema,
+    }[name]()
+    _print_json(made)
+
+
+@app.command()
+def demo(
+    folder: Annotated[
+        Path, typer.Option("--folder", help="Where the demo keeps its student and its run.")
+    ] = Path("demo"),
+    open_: Annotated[
+        bool, typer.Option("--open/--no-open", help="Open the statement in a browser at the end.")
+    ] = True,
+    json_: Json = False,
+) -> None:
+    """Distil a small real model and audit it."""
+    from ullage.demo import run_demo
+
+    console = _console()
+    statement, path = run_demo(folder, _make_reporter(json_, console, ""), console)
+    _show(statement, path, json_)
+    if open_ and not json_ and sys.stdout.isatty():
+        typer.launch(str(path / "statement.html"))
+
+
+def main() -> None:
+    """The entry point: expected failures become one line and an exit code."""
+    try:
+        sys.exit(app(standalone_mode=False))
+    except UllageError as error:
+        _fail(str(error), error.exit_code)
+    except _UsageError as error:
+        command = error.ctx.command_path if error.ctx else "ullage"
+        _fail(f"{error.format_message()} See `{command} --help`.", UllageError.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        _fail("stopped; nothing answered is lost, run the same command again to go on", INTERRUPTED)
+    except BrokenPipeError:
+        # The reader of our output (head, less) has gone away.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+
+
+def _fail(message: str, code: int) -> None:
+    typer.echo(f"ullage: {message}", err=True)
+    sys.exit(code)
+
+
+def _load(path: Path, overrides: list[str] | None) -> Loaded:
+    from ullage.config import load
+
+    return load(path, overrides or ())
+
+
+def _read(place: Path) -> tuple[Statement, Path]:
+    from ullage.statement.store import read
+
+    path = place / "statement.json" if place.is_dir() else place
+    return read(path), path
+
+
+def _console(*, stderr: bool = True) -> Console:
+    from rich.console import Console
+
+    return Console(stderr=stderr, highlight=False)
+
+
+def _reporter(json_: bool, loaded: Loaded) -> Reporter:
+    return _make_reporter(json_, _console(), loaded.config.budget.currency)
+
+
+def _make_reporter(json_: bool, console: Console, currency: str) -> Reporter:
+    from ullage.progress import JsonReporter, TerminalReporter
+
+    return JsonReporter() if json_ else TerminalReporter(console, currency)
+
+
+def _show(statement: Statement, folder: Path, json_: bool) -> None:
+    if json_:
+        sys.stdout.write((folder / "statement.json").read_text("utf-8"))
+        return
+    from ullage.statement.terminal import render
+
+    console = _console(stderr=False)
+    render(statement, console)
+    console.print(f"\n{folder / 'statement.html'}", style="bold", soft_wrap=True)
+
+
+def _print_json(data: object) -> None:
+    import json
+
+    typer.echo(json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False))
+
+
+if __name__ == "__main__":
+    main()
