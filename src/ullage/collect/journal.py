@@ -65,6 +65,12 @@ def _encode(record: Record) -> bytes:
     return b'%b,"crc":"%08x"}\n' % (body, zlib.crc32(body))
 
 
+def _decode(answer: dict[str, Any]) -> Answer:
+    if "failure" in answer:
+        return Failure(reason=answer["failure"])
+    return answer_from_json(answer)
+
+
 def _is_whole(line: bytes) -> bool:
     body = line[:-_CRC_TAIL]
     return line.startswith(_HEAD) and line[-_CRC_TAIL:] == b',"crc":"%08x"}\n' % zlib.crc32(body)
@@ -125,23 +131,17 @@ class Journal:
         if offset is None:
             return None
         self._reader.seek(offset)
-        return self._decode(self._reader.readline())
+        return _decode(json.loads(self._reader.readline())["answer"])
 
-    @staticmethod
-    def _decode(line: bytes) -> Answer:
-        answer = json.loads(line)["answer"]
-        if "failure" in answer:
-            return Failure(reason=answer["failure"])
-        return answer_from_json(answer)
-
-    def answers(self) -> Iterator[Answer]:
-        """Every answer in the order it was written, failures included (for budgets)."""
+    def answers(self) -> Iterator[tuple[str, Answer]]:
+        """Every (model identity, answer) as written, failures included."""
         position = 0
         while position < self._end:
             self._reader.seek(position)
             line = self._reader.readline()
             position += len(line)
-            yield self._decode(line)
+            record = json.loads(line)
+            yield record["model"], _decode(record["answer"])
 
     def append(self, records: Iterable[Record]) -> None:
         """Write records and force them to disk before returning.

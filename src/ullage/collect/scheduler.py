@@ -54,7 +54,7 @@ class Collector:
         open_model: called at most once per answering role, and only if something must be asked.
         journal: where answers are looked up and kept.
         spending: the budget; reaching it raises `InfrastructureError` between requests.
-        window: conversations alive at once.
+        window: missing requests at which no new conversation is begun.
     """
 
     def __init__(
