@@ -45,6 +45,8 @@ from tests.support.misbehaviour import (
     token_logprob,
 )
 
+__all__ = ["Fault", "LoopbackServer", "Responder", "Seen", "canonical", "hashed_words"]
+
 Responder = Callable[[dict[str, Any]], str]
 """The reply text as a function of the request body, nothing else."""
 
@@ -64,7 +66,7 @@ class Seen:
     fault: str
     """Empty for a good answer."""
     answered: bool
-    """A good answer was written whole to an open connection."""
+    """A good answer was sent to an open connection."""
 
 
 def canonical(path: str, body: Any) -> tuple[str, str]:
@@ -125,6 +127,7 @@ class LoopbackServer:
         self._lock = threading.Lock()
         self._seen: list[Seen] = []
         self._suffered: Counter[tuple[int, str]] = Counter()
+        self._faulted: Counter[str] = Counter()
         self._arrived = 0
         self._in_flight = 0
         self._max_in_flight = 0
@@ -194,7 +197,7 @@ class LoopbackServer:
                 "in_flight": self._in_flight,
                 "connections": self._connections,
                 "by_status": dict(Counter(str(entry.status) for entry in seen)),
-                "by_fault": dict(Counter(entry.fault for entry in seen if entry.fault)),
+                "by_fault": dict(self._faulted),
                 "requests": [vars(entry) for entry in seen],
             }
 
@@ -256,23 +259,32 @@ class LoopbackServer:
         body = json.loads(raw)
         digest, text = canonical(path, body)
         fault, crowded = self._arrive(digest, text, body)
-        status, answered, goes_on = 0, False, True
-        try:
-            if self._refuses(lowered):
-                status = await send(writer, 401, error("Incorrect API key provided"))
-            elif crowded:
-                status = await send(writer, 429, error("too many at once"))
-            elif fault is None:
-                await asyncio.sleep(self.latency)
-                await send(writer, 200, self._reply(path, body))
-                status, answered = 200, not reader.at_eof()
-            else:
+        kind = "capacity" if crowded else fault.kind if fault else ""
+
+        def leave(status: int, *, answered: bool = False) -> None:
+            self._leave(Seen(digest, path, started, time.time(), status, kind, answered))
+
+        if self._refuses(lowered):
+            leave(401)
+            await send(writer, 401, error("Incorrect API key provided"))
+        elif crowded:
+            leave(429)
+            await send(writer, 429, error("too many at once"))
+        elif fault is None:
+            await asyncio.sleep(self.latency)
+            # Counted before it is sent, so that whoever has the answer finds it counted; not
+            # counted as answered if nobody is there any more.
+            leave(200, answered=not reader.at_eof())
+            await send(writer, 200, self._reply(path, body))
+        else:
+            status, goes_on = 0, False
+            try:
                 good = self._reply(path, body)
                 status, goes_on = await Misbehaviour(writer, reader, good, headers).do(fault)
-        finally:
-            kind = "capacity" if crowded else fault.kind if fault else ""
-            self._leave(Seen(digest, path, started, time.time(), status, kind, answered))
-        return goes_on
+            finally:
+                leave(status)
+            return goes_on
+        return True
 
     def _arrive(self, digest: str, text: str, body: dict[str, Any]) -> tuple[Fault | None, bool]:
         with self._lock:
@@ -284,6 +296,7 @@ class LoopbackServer:
             for index, fault in enumerate(self.faults):
                 if fault.fits(digest, text, arrival, self._suffered[index, digest]):
                     self._suffered[index, digest] += 1
+                    self._faulted[fault.kind] += not crowded
                     return fault, crowded
             return None, crowded
 
