@@ -115,6 +115,7 @@ class Target(Strict):
     margin: Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
     """δ: the largest loss that would still be called kept, in the metric's own unit."""
     severity: Severity = Severity.SHOULD
+    """`must` and `should` are gated, `may_lose` is reported."""
     reason: Annotated[str, Field(min_length=10)]
     """Why this margin and severity: what breaks, for whom, if more is lost."""
     headline: bool = False
@@ -130,7 +131,9 @@ class Scenario(Strict):
     """A set of targets fit for one use."""
 
     name: Slug
+    """What `scenario:` refers to."""
     title: str
+    """As the statement shows it."""
     use: str
     """What the student will be used for, in a sentence or two."""
     not_for: str = ""
@@ -138,6 +141,7 @@ class Scenario(Strict):
     demands_proof: bool = True
     """Whether inconclusive or unmeasured `must` targets fail the gate (exit 3)."""
     targets: Annotated[tuple[Target, ...], Field(min_length=1)]
+    """What is accounted for."""
 
     @model_validator(mode="after")
     def _targets_are_unique(self) -> Self:
@@ -149,7 +153,9 @@ class Price(Strict):
     """What an arm's tokens cost, in `currency` per million."""
 
     input_per_million: NonNegativeFloat = 0.0
+    """Of prompt tokens."""
     output_per_million: NonNegativeFloat = 0.0
+    """Of generated tokens."""
 
 
 class HfOptions(Strict):
@@ -158,6 +164,7 @@ class HfOptions(Strict):
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     """float32 makes replies independent of batching; the others are faster and do not."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """`auto` is CUDA where there is one, else the CPU."""
     batch_tokens: PositiveInt = 4096
     """Most tokens (rows x padded length) in one batch."""
     chat_template: str | None = None
@@ -170,6 +177,7 @@ class OpenAIOptions(Strict):
     """Options of ``openai:`` models: any OpenAI-compatible endpoint."""
 
     base_url: Annotated[str, AfterValidator(_is_plain_url)] = "https://api.openai.com/v1"
+    """Up to and with `/v1`; no key or password in it."""
     api_key_env: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = None
     """Name of the environment variable that holds the key; the key itself is never written."""
     max_concurrency: PositiveInt = 16
@@ -177,6 +185,7 @@ class OpenAIOptions(Strict):
     timeout_s: Annotated[float, Field(gt=0)] = 60.0
     """For one attempt."""
     max_attempts: PositiveInt = 5
+    """Tries of one request before it counts as an error."""
     max_retry_after_s: Annotated[float, Field(gt=0)] = 120.0
     """A longer Retry-After is treated as a failure."""
     logprobs: bool = False
@@ -221,9 +230,11 @@ class SimulatedOptions(Strict):
     """Options of ``simulated:`` models, which test the auditor itself."""
 
     seed: Seed = 0
+    """Of its own draws."""
     world: Seed = 0
     """Models of one world find the same items hard."""
     default: Behaviour = Behaviour()
+    """On everything not named below."""
     families: dict[str, Behaviour] = {}
     """Overrides; keys are family names or prefixes ending in `*`."""
     probes: dict[str, Behaviour] = {}
@@ -239,10 +250,15 @@ class Arm(Strict):
     model: ModelRef
     """``hf:PATH-OR-ID``, ``openai:NAME``, ``recorded:FILE`` or ``simulated:NAME``."""
     hf: HfOptions = HfOptions()
+    """For `hf:` models."""
     openai: OpenAIOptions = OpenAIOptions()
+    """For `openai:` models."""
     recorded: RecordedOptions = RecordedOptions()
+    """For `recorded:` models."""
     simulated: SimulatedOptions = SimulatedOptions()
+    """For `simulated:` models."""
     price: Price = Price()
+    """For the cost in the plan and the statement."""
 
     @property
     def scheme(self) -> str:
@@ -269,6 +285,7 @@ class TeacherAgain(Strict):
     """The teacher asked a second time: the noise floor."""
 
     enabled: bool = True
+    """Whether the teacher is asked twice."""
     temperature: Annotated[float, Field(ge=0.0, le=2.0)] | None = None
     """Temperature of the second asking; left out, that of `decoding`. A deterministic teacher at
     temperature 0 repeats itself, and its floor is 0 by construction: the statement says so."""
@@ -278,8 +295,11 @@ class Arms(Strict):
     """Every model of the audit, by role. Teacher and student are the least there can be."""
 
     teacher: Arm
+    """The large model."""
     student: Arm
+    """The small model that replaces it."""
     teacher_again: TeacherAgain = TeacherAgain()
+    """How much of a difference is noise."""
     base: Arm | None = None
     """The student before distillation: tells *lost* from *never had*."""
     control: Arm | None = None
@@ -292,13 +312,18 @@ class Rule(Strict):
     """How a reply is compared with its reference. No user code is run."""
 
     kind: Literal["exact", "contains", "numeric", "regex", "choice", "f1"] = "exact"
+    """`exact`: equal; `contains`: the reference occurs in the reply; `numeric`: the last number is
+    equal; `regex`: see `pattern`; `choice`: the letter or text of one option; `f1`: overlap of
+    words."""
     pattern: str | None = None
     """For `regex`: group 1 (or the match) is what is compared with the reference; with no
     reference, a match is a pass."""
     tolerance: NonNegativeFloat = 0.0
     """For `numeric`: absolute difference allowed."""
     ignore_case: bool = True
+    """Whether `A` equals `a`."""
     ignore_punctuation: bool = True
+    """Whether `yes.` equals `yes`."""
 
     @model_validator(mode="after")
     def _regex_compiles(self) -> Self:
@@ -315,13 +340,17 @@ class Task(Strict):
     """The user's own questions: a JSONL of ``{"messages": …, "reference": …}`` lines."""
 
     name: Slug
+    """What a target's `probe` refers to."""
     file: str
     """Relative to this configuration file."""
     dimension: Annotated[
         str, AfterValidator(_is_dimension), Field(json_schema_extra={"enum": list(DIMENSIONS)})
     ] = "fidelity"
+    """Under which the statement lists it."""
     rule: Rule = Rule()
+    """How replies are scored."""
     max_tokens: PositiveInt = 128
+    """Longest reply."""
 
 
 class Decoding(Strict):
@@ -335,9 +364,13 @@ class Budget(Strict):
     """What the audit may spend. Reaching one stops cleanly; a resumed run may raise it."""
 
     requests: PositiveInt | None = None
+    """Most requests, over all arms."""
     tokens: PositiveInt | None = None
+    """Most tokens, prompts and replies together."""
     money: Annotated[float, Field(gt=0)] | None = None
+    """Most money, by the arms' prices."""
     currency: str = "USD"
+    """Of `money` and of every price."""
     errors: Share = 0.02
     """Largest share of a target's items that may be `error` before it is inconclusive."""
 
@@ -346,6 +379,7 @@ class Planning(Strict):
     """What decides how many items are asked."""
 
     power: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.8
+    """Chance of showing a target `preserved` if nothing was lost."""
     flip_rate: Annotated[float, Field(gt=0.0, le=1.0)] = 0.2
     """Guessed share of items on which teacher and student differ; a pilot replaces it."""
     intraclass_correlation: Share = 0.02
@@ -355,6 +389,7 @@ class Planning(Strict):
     max_items: PositiveInt = 2000
     """Most items per probe, whatever power would want."""
     min_items: PositiveInt = 40
+    """Fewest items per probe, even where power would want less."""
 
     @model_validator(mode="after")
     def _bounds_are_in_order(self) -> Self:
@@ -369,6 +404,8 @@ class Distill(Strict):
     """How the student is made (`ullage distill`)."""
 
     method: Literal["logits", "black-box"] = "logits"
+    """`logits` learns the teacher's whole distribution and needs its weights; `black-box` learns
+    from its answers."""
     teacher: str | None = None
     """Left out: `arms.teacher.model`."""
     student: str | None = None
@@ -386,18 +423,27 @@ class Distill(Strict):
     cross_entropy: Share = 0.1
     """Weight of the cross-entropy on the references; the rest is forward KL."""
     epochs: Annotated[float, Field(gt=0)] = 1.0
+    """Passes over the corpus."""
     max_steps: PositiveInt | None = None
+    """Optimiser steps; overrides `epochs`."""
     batch_size: PositiveInt = 8
+    """Examples in one forward pass."""
     gradient_accumulation: PositiveInt = 1
+    """Forward passes in one optimiser step."""
     learning_rate: Annotated[float, Field(gt=0)] = 5e-4
+    """Its peak."""
     warmup_share: Share = 0.05
+    """Share of the steps in which the learning rate rises."""
     max_length: PositiveInt = 512
     """Tokens of one example; longer ones are truncated and counted."""
     dtype: Literal["float32", "bfloat16"] = "float32"
+    """Of the teacher and of training."""
     save_steps: PositiveInt = 100
+    """Steps between checkpoints, from which an interrupted run goes on."""
     generate_max_tokens: PositiveInt = 128
     """For black-box: length of the teacher's answers."""
     generate_temperature: Annotated[float, Field(ge=0.0)] = 0.0
+    """For black-box: 0 is greedy."""
 
 
 class Config(Strict):
@@ -408,17 +454,24 @@ class Config(Strict):
     scenario: str = "support-assistant"
     """A packaged scenario, or the path of your own (relative to this file)."""
     arms: Arms
+    """Who is compared with whom."""
     targets: tuple[Target, ...] = ()
     """Added to the scenario's; one with the same probe and metric replaces it."""
     tasks: tuple[Task, ...] = ()
+    """Your own questions."""
     items: dict[Slug, str] = {}
     """Your own items for a packaged probe: probe name to JSONL file (relative to this file). They
     replace the generated ones; `docs/items.md` gives each probe's form."""
     decoding: Decoding = Decoding()
+    """How replies are generated."""
     planning: Planning = Planning()
+    """How many items are asked."""
     budget: Budget = Budget()
+    """What may be spent."""
     distill: Distill | None = None
+    """How `ullage distill` makes the student."""
     seed: Seed = 0
+    """Of generated items and of every resampling: the same seed gives the same statement."""
     runs: str = "runs"
     """Folder that holds the run folders, relative to this file."""
 

@@ -13,6 +13,7 @@ DEFAULT = "support-assistant"
 _TEXT = """\
 # yaml-language-server: $schema={schema}
 # What to compare, on what, and within which limits. Paths are relative to this file.
+# Editors complete and check it after:  ullage schema config > {schema}
 #
 #   ullage validate    checks this file, the models and the data, and asks nothing
 #   ullage plan        how many questions, calls and tokens it takes

@@ -1,0 +1,220 @@
+"""Write docs/reference from the code: configuration keys, scenarios and commands.
+
+``python tools/reference.py`` writes; with ``--check`` it only says whether the pages are current.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import typer.main
+from typer.testing import CliRunner
+
+from ullage.cli import app
+from ullage.config.scenario import names, packaged
+from ullage.config.schema import config_schema, scenario_schema
+
+FOLDER = Path(__file__).parents[1] / "docs" / "reference"
+NOTE = "<!-- Made by tools/reference.py (`make docs`); change the code, not this page. -->\n\n"
+
+
+def pages() -> dict[str, str]:
+    """Every generated page by file name."""
+    return {
+        "config.md": NOTE + config_page(),
+        "scenarios.md": NOTE + scenarios_page(),
+        "cli.md": NOTE + cli_page(),
+    }
+
+
+def config_page() -> str:
+    """Every key of `ullage.yaml` and of a scenario file."""
+    config, scenario = config_schema(), scenario_schema()
+    definitions = {**config["$defs"], "Scenario": scenario}
+    parts = [
+        "# Configuration",
+        "Every key of `ullage.yaml`. Unknown keys are refused. Paths are relative to the file. Any "
+        "key can be set for one run with `-o dotted.key=value`, entries of lists by their index "
+        "(`-o targets.0.margin=0.1`).",
+        "## ullage.yaml",
+        _table(config),
+    ]
+    for name in _reached(config, config["$defs"]):
+        parts += [f"## {name}", *_described(definitions[name])]
+    parts += [
+        "## Scenario",
+        "A scenario file, named by `scenario:`. Its targets are as [above](#target).",
+        _table(scenario),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _described(schema: dict[str, Any]) -> Iterator[str]:
+    if description := schema.get("description"):
+        yield _plain(description)
+    yield _table(schema)
+
+
+def _reached(schema: dict[str, Any], definitions: dict[str, Any]) -> list[str]:
+    """Names of the objects a schema refers to, in the order a reader meets them."""
+    found: dict[str, None] = {}
+
+    def visit(part: Any) -> None:
+        if isinstance(part, dict):
+            name = str(part.get("$ref", "")).rpartition("/")[2]
+            if name and name not in found and "properties" in definitions[name]:
+                found[name] = None
+                visit(definitions[name])
+            for key, value in part.items():
+                if key not in ("$defs", "default"):
+                    visit(value)
+        elif isinstance(part, list):
+            for value in part:
+                visit(value)
+
+    visit(schema)
+    return list(found)
+
+
+def _table(schema: dict[str, Any]) -> str:
+    required = schema.get("required", [])
+    rows = ["| key | value | default | meaning |", "|---|---|---|---|"]
+    for key, value in schema["properties"].items():
+        default = "**required**" if key in required else _default(value)
+        rows.append(
+            f"| `{key}` | {_type(value)} | {default} | {_plain(value.get('description', ''))} |"
+        )
+    return "\n".join(rows)
+
+
+def _default(value: dict[str, Any]) -> str:
+    default = value.get("default")
+    if default is None or default in ({}, [], ""):
+        return "none"
+    if isinstance(default, dict):
+        return "see there"
+    return f"`{str(default).lower() if isinstance(default, bool) else default}`"
+
+
+def _type(value: dict[str, Any]) -> str:
+    """A property's type in a few words."""
+    if "$ref" in value:
+        name = value["$ref"].rpartition("/")[2]
+        if name == "Severity":
+            return "`must`, `should` or `may_lose`"
+        return f"[{name}](#{name.lower()})"
+    if "anyOf" in value:
+        options = [_type(option) for option in value["anyOf"] if option.get("type") != "null"]
+        return " or ".join(options)
+    if "enum" in value:
+        return ", ".join(f"`{option}`" for option in value["enum"])
+    if "const" in value:
+        return f"`{value['const']}`"
+    kind = value.get("type")
+    if kind == "array":
+        return f"list of {_type(value['items'])}"
+    if kind == "object":
+        inner = value.get("additionalProperties")
+        if not inner and "patternProperties" in value:
+            inner = next(iter(value["patternProperties"].values()))
+        return f"mapping to {_type(inner)}" if isinstance(inner, dict) else "mapping"
+    words = {
+        "string": "text",
+        "integer": "whole number",
+        "number": "number",
+        "boolean": "true, false",
+    }
+    return words.get(str(kind), "anything") + _bounds(value)
+
+
+def _bounds(value: dict[str, Any]) -> str:
+    signs = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
+    # 2**63 and the like say nothing to a reader.
+    limits = [
+        f"{sign} {value[key]:g}"
+        for key, sign in signs.items()
+        if key in value and value[key] < 2**31
+    ]
+    return f" {', '.join(limits)}" if limits else ""
+
+
+def _plain(text: str) -> str:
+    """A docstring as one Markdown line for a table cell."""
+    text = re.sub(r"``(.+?)``", r"`\1`", " ".join(text.split()))
+    return text.replace("|", "\\|")
+
+
+def scenarios_page() -> str:
+    """Every packaged scenario with its targets and reasons."""
+    parts = [
+        "# Scenarios",
+        "Sets of targets fit for a use. δ is the largest loss that would still be called kept. "
+        "Margins are starting points argued in words, not measurements: replace what does not fit "
+        "your use ([how](../how-to/own-scenario.md)). **Bold** is the headline: what the usual "
+        "eval measures already.",
+    ]
+    for name in names():
+        scenario = packaged(name)
+        rows = ["| target | δ | severity | reason |", "|---|---|---|---|"]
+        for target in scenario.targets:
+            label = f"**`{target.id}`**" if target.headline else f"`{target.id}`"
+            rows.append(f"| {label} | {target.margin:g} | `{target.severity}` | {target.reason} |")
+        parts += [
+            f"## {name}",
+            scenario.use,
+            f"**Not for:** {scenario.not_for}",
+            "\n".join(rows),
+        ]
+    return "\n\n".join(parts) + "\n"
+
+
+def cli_page() -> str:
+    """What ``--help`` says of every command."""
+    parts = [
+        "# Commands",
+        "Exit codes: 0 pass · 1 a target failed · 2 bad usage or input · 3 inconclusive or "
+        "unmeasured where the scenario demands proof · 4 infrastructure · 130 stopped by Ctrl-C.",
+    ]
+    for path in _commands(typer.main.get_command(app), []):
+        result = CliRunner().invoke(
+            app, [*path, "--help"], prog_name="ullage", env={"COLUMNS": "96"}, terminal_width=96
+        )
+        text = "\n".join(line.rstrip() for line in result.stdout.strip().splitlines())
+        parts += [f"## ullage {' '.join(path)}", f"```text\n{text}\n```"]
+    return "\n\n".join(parts) + "\n"
+
+
+def _commands(command: Any, path: list[str]) -> Iterator[list[str]]:
+    # Typer carries its own copy of click, so its classes cannot be named here.
+    children = getattr(command, "commands", None)
+    if children is None:
+        yield path
+        return
+    for name, child in children.items():
+        if not child.hidden:
+            yield from _commands(child, [*path, name])
+
+
+def main() -> int:
+    """Write the pages, or with ``--check`` compare them; 1 if any is not current."""
+    stale = []
+    for name, text in pages().items():
+        path = FOLDER / name
+        if path.is_file() and path.read_text(encoding="utf-8") == text:
+            continue
+        stale.append(name)
+        if "--check" not in sys.argv:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+    if stale and "--check" in sys.argv:
+        sys.stderr.write(f"not current, run `make docs`: {', '.join(stale)}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
