@@ -119,6 +119,11 @@ class Probe(ABC):
     metrics: tuple[Metric, ...]
     """Each is defined on (nearly) every item of the probe, so that n items plan n values."""
 
+    size: int | None = None
+    """Number of items where it is finite (a file); None where items are generated without end."""
+    source: str = "generated"
+    """Where items come from, for the statement: ``generated``, or a file's name and hash."""
+
     @abstractmethod
     def items(self, seed: int) -> Iterator[Item]:
         """The probe's items, in a fixed order: the first n are the same whatever n is.

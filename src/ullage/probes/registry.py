@@ -1,0 +1,171 @@
+"""Every probe by name: the packaged ones, those of installed packages, and the user's tasks.
+
+A package offers a probe by an entry point in the group ``ullage.probes``: its name, and a `Probe`
+class without constructor arguments, or an instance.
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+
+from ullage.config.loader import with_targets
+from ullage.config.models import Config, Target
+from ullage.config.problems import did_you_mean
+from ullage.config.scenario import load_scenario
+from ullage.errors import InputError
+from ullage.probes.boundary import Abstention, Clarification, Formats, Invariance
+from ullage.probes.fidelity import Agreement, LikelihoodGap, TeacherText
+from ullage.probes.grounding import Contradictory, Counterfactual, Irrelevant, Missing, Present
+from ullage.probes.protocol import Probe
+from ullage.probes.tasks import TaskProbe, with_items
+from ullage.probes.uncertainty import Confidence, VoteConfidence
+
+GROUP = "ullage.probes"
+
+_PACKAGED: dict[str, type[Probe]] = {
+    probe.name: probe
+    for probe in (
+        Agreement,
+        LikelihoodGap,
+        TeacherText,
+        Confidence,
+        VoteConfidence,
+        Abstention,
+        Clarification,
+        Formats,
+        Invariance,
+        Present,
+        Missing,
+        Counterfactual,
+        Contradictory,
+        Irrelevant,
+    )
+}
+
+
+def names() -> tuple[str, ...]:
+    """Names of all probes, packaged first; nothing of a third party is imported."""
+    return (*_PACKAGED, *(name for name in _offered() if name not in _PACKAGED))
+
+
+def get_probe(name: str) -> Probe:
+    """A probe by name.
+
+    Raises:
+        InputError: if there is none, or a third party's cannot be loaded.
+    """
+    if name in _PACKAGED:
+        return _PACKAGED[name]()
+    offered = _offered()
+    if name not in offered:
+        raise InputError(f"no probe '{name}'; {did_you_mean(name, names())}")
+    return _load(offered[name])
+
+
+def all_probes() -> dict[str, Probe]:
+    """Every probe that loads, by name; `broken_probes` tells of the others."""
+    return _load_all()[0]
+
+
+def broken_probes() -> dict[str, str]:
+    """Third parties' probes that cannot be loaded: name to one line that says why."""
+    return _load_all()[1]
+
+
+def resolve(config: Config, root: Path) -> dict[str, Probe]:
+    """The probes that the configuration's targets name, with its tasks and own items.
+
+    Args:
+        config: the configuration.
+        root: folder of the configuration file, which its paths are relative to.
+
+    Raises:
+        InputError: for an unknown probe or metric, a name used twice, or a file that is unfit.
+    """
+    scenario = with_targets(load_scenario(config.scenario, root), config.targets)
+    tasks = {task.name: task for task in config.tasks}
+    if len(tasks) < len(config.tasks):
+        raise InputError("tasks: two of them have one name; rename one")
+    for name in tasks:
+        if name in names():
+            raise InputError(f"tasks: '{name}' is the name of a probe; rename the task")
+    for name in config.items:
+        if name not in names():
+            raise InputError(f"items: no probe '{name}'; {did_you_mean(name, names())}")
+    probes: dict[str, Probe] = {}
+    for target in scenario.targets:
+        name = target.probe
+        if name not in probes:
+            if name in tasks:
+                probes[name] = TaskProbe(tasks[name], _path(root, tasks[name].file))
+            elif name in config.items:
+                probes[name] = with_items(get_probe(name), _path(root, config.items[name]))
+            else:
+                probes[name] = _get(name, (*names(), *tasks))
+        _check_metric(target, probes[name])
+    return probes
+
+
+def _path(root: Path, reference: str) -> Path:
+    return root / Path(reference).expanduser()
+
+
+def _get(name: str, known: tuple[str, ...]) -> Probe:
+    if name not in known:
+        raise InputError(f"targets: no probe or task '{name}'; {did_you_mean(name, known)}")
+    return get_probe(name)
+
+
+def _check_metric(target: Target, probe: Probe) -> None:
+    known = [metric.name for metric in probe.metrics]
+    if target.metric not in known:
+        raise InputError(
+            f"targets: probe '{probe.name}' has no metric '{target.metric}'; "
+            f"{did_you_mean(target.metric, known)}"
+        )
+
+
+def _offered() -> dict[str, EntryPoint]:
+    """Entry points of installed packages by name; the first of a name counts."""
+    offered: dict[str, EntryPoint] = {}
+    for point in entry_points(group=GROUP):
+        offered.setdefault(point.name, point)
+    return offered
+
+
+def _load_all() -> tuple[dict[str, Probe], dict[str, str]]:
+    probes: dict[str, Probe] = {name: probe() for name, probe in _PACKAGED.items()}
+    broken: dict[str, str] = {}
+    for name, point in _offered().items():
+        if name in _PACKAGED:
+            broken[name] = f"{_where(point)}: that name is taken by a packaged probe"
+            continue
+        try:
+            probes[name] = _load(point)
+        except InputError as error:
+            broken[name] = str(error)
+    return probes, broken
+
+
+def _load(point: EntryPoint) -> Probe:
+    try:
+        found = point.load()
+        probe = found() if isinstance(found, type) else found
+    except Exception as error:  # whatever a third party's module raises, it is one line
+        raise InputError(
+            f"{_where(point)} cannot be loaded: {type(error).__name__}: {error}; "
+            "mend or uninstall the package"
+        ) from None
+    if not isinstance(probe, Probe):
+        raise InputError(f"{_where(point)} is no Probe but a {type(probe).__name__}")
+    if probe.name != point.name:
+        raise InputError(
+            f"{_where(point)} calls itself '{probe.name}'; the entry point needs that name"
+        )
+    return probe
+
+
+def _where(point: EntryPoint) -> str:
+    package = point.dist.name if point.dist else "an unknown package"
+    return f"probe '{point.name}' of {package} ({point.value})"

@@ -1,0 +1,110 @@
+"""Short contexts about numbered things, and the questions one may ask of them.
+
+A scene is a domain, a style of writing and an entity. Attributes that a question asks for are in
+the context of one item and left out of the next, so that conditions are matched by construction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ullage.probes.domains import DOMAINS, Attribute, Domain
+from ullage.probes.draw import Draw
+
+Fact = tuple[Attribute, str]
+"""An attribute and its value."""
+
+STYLES = 5
+FAMILIES = tuple(f"{domain.name}:t{style}" for domain in DOMAINS for style in range(STYLES))
+"""Every domain in every style: what a probe over scenes has for families."""
+
+_NUMBERS = 9000
+"""Entities are numbered from 1000 to 9999."""
+
+ANSWER_FROM_TEXT = "Answer briefly from the text. If it does not say, say so."
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """An entity of a domain, to be written about in one style."""
+
+    domain: Domain
+    style: int
+    entity: str
+    """``order 4821``."""
+    draw: Draw
+
+    def facts(self, attributes: Sequence[Attribute]) -> list[Fact]:
+        """A value for each attribute, no value twice."""
+        taken: set[str] = set()
+        facts: list[Fact] = []
+        for attribute in attributes:
+            value = self.other(attribute, taken)
+            taken.add(value)
+            facts.append((attribute, value))
+        return facts
+
+    def other(self, attribute: Attribute, taken: set[str]) -> str:
+        """A value of the attribute that is not taken."""
+        while (value := self.draw.pick(attribute.values)) in taken:
+            pass
+        return value
+
+    def write(self, facts: Sequence[Fact], entity: str = "") -> str:
+        """The facts about the entity (or another one of its kind), in the scene's style."""
+        return write(entity or self.entity, facts, self.style)
+
+    def note(self, fact: Fact, entity: str = "") -> str:
+        """One more sentence, from somewhere else."""
+        attribute, value = fact
+        return f"{capital(entity or self.entity)} {attribute.statement.format(v=value)}."
+
+    def ask(self, attribute: Attribute) -> str:
+        """The question for an attribute of the entity."""
+        return attribute.question.format(e=self.entity)
+
+
+def scene(draw: Draw) -> Scene:
+    """The scene of a draw: its family decides domain and style, its turn the entity's number."""
+    domain_index, style = divmod(draw.family, STYLES)
+    domain = DOMAINS[domain_index]
+    return Scene(domain, style, f"{domain.noun} {1000 + draw.unique(_NUMBERS)}", draw)
+
+
+def sibling(scene: Scene) -> str:
+    """Another entity of the same kind, with another number."""
+    number = int(scene.entity.rsplit(" ", 1)[1]) - 1000
+    return f"{scene.domain.noun} {1000 + (number + scene.draw.integer(1, _NUMBERS - 1)) % _NUMBERS}"
+
+
+def write(entity: str, facts: Sequence[Fact], style: int) -> str:
+    """Facts as sentences, a list, a line of notes, a message, or a question put to a colleague."""
+    if style == 1:
+        return "\n".join([f"{capital(entity)}", *(f"- {a.label}: {v}" for a, v in facts)])
+    if style == 2:
+        return f"Notes on {entity}: " + "; ".join(f"{a.label}: {v}" for a, v in facts) + "."
+    sentences = _sentences(entity, facts)
+    if style == 3:
+        return f"Hello, here is what I know. {sentences} Best wishes"
+    if style == 4:
+        return f'From the log: "{sentences}"'
+    return sentences
+
+
+def prompt(context: str, question: str) -> str:
+    """A context, a question about it, and leave to say that it does not say."""
+    return f"{context}\n\n{question} {ANSWER_FROM_TEXT}"
+
+
+def capital(text: str) -> str:
+    """The text with its first letter in upper case."""
+    return text[:1].upper() + text[1:]
+
+
+def _sentences(entity: str, facts: Sequence[Fact]) -> str:
+    subjects = [capital(entity)] + ["It"] * (len(facts) - 1)
+    return " ".join(
+        f"{subject} {attribute.statement.format(v=value)}."
+        for subject, (attribute, value) in zip(subjects, facts, strict=True)
+    )

@@ -1,0 +1,203 @@
+"""Uncertainty: does its confidence still mean something?
+
+Confidence is the probability of an option given that one of the options is said: likelihoods of
+whole options, summed over tokens and normalised over the options. (Per-token normalisation would
+compare options of unequal length more kindly, but it yields no probability; label-normalised and
+raw definitions of ECE differ by much, so the definition is part of the metric.)
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+
+import numpy as np
+
+from ullage.models.types import Access, Sample
+from ullage.probes.base import PackagedProbe, drawn
+from ullage.probes.draw import Draw
+from ullage.probes.jsonl import Record
+from ullage.probes.protocol import Conversation, Dimension, Item, Metric, sample, weigh
+from ullage.probes.questions import CHOICE_FAMILIES, choice_question
+from ullage.probes.reading import choice_item, is_right, settle
+from ullage.stats.metrics import auroc, e_aurc, ece, smooth_ece
+
+MAX_NLL = -math.log(1e-6)
+"""Negative log-likelihood is clipped here: an option is never given less than one in a million."""
+VOTES = 5
+
+_COLUMNS = ("confidence", "correct")
+_ECE = Metric(
+    name="ece",
+    summary="How sure it is says less about how often it is right.",
+    higher_is_better=False,
+    columns=_COLUMNS,
+    functional=ece,
+    reference="Naeini et al. 2015, equation 5, over bins of equal mass",
+)
+_OVERCONFIDENCE = Metric(
+    name="overconfidence",
+    summary="It is surer of itself than it is right.",
+    higher_is_better=False,
+    bounds=(-1.0, 1.0),
+    reference="Guo et al. 2017 (arXiv 1706.04599): mean confidence minus accuracy",
+)
+_AUROC = Metric(
+    name="auroc",
+    summary="Its confidence tells right answers from wrong ones less well.",
+    columns=_COLUMNS,
+    functional=auroc,
+    chance=0.5,
+    reference="Hanley and McNeil 1982; of confidence as a predictor of being right",
+)
+
+
+class Confidence(PackagedProbe):
+    """Choice items weighed: the whole distribution over the options is scored."""
+
+    name = "confidence"
+    dimension = Dimension.UNCERTAINTY
+    access = frozenset({Access.WEIGH})
+    families = CHOICE_FAMILIES
+    example = (
+        '{"prompt": "Is water wet, dry or hot? One word.", '
+        '"choices": ["wet", "dry", "hot"], "reference": "wet"}'
+    )
+    metrics = (
+        Metric(name="accuracy", summary="The likeliest option is right less often.", chance=0.25),
+        Metric(
+            name="brier",
+            summary="The probabilities it gives to options are further from the truth.",
+            higher_is_better=False,
+            bounds=(0.0, 2.0),
+            reference="Brier 1950, equation 2: squared error summed over the options",
+        ),
+        Metric(
+            name="nll",
+            summary="It gives less probability to the right option.",
+            higher_is_better=False,
+            bounds=(0.0, MAX_NLL),
+            reference="Gneiting and Raftery 2007, section 4.1: logarithmic score, clipped",
+        ),
+        _ECE,
+        Metric(
+            name="smooth-ece",
+            summary="How sure it is says less about how often it is right (without bins).",
+            higher_is_better=False,
+            columns=_COLUMNS,
+            functional=smooth_ece,
+            reference="Blasiok and Nakkiran 2023 (arXiv 2309.12236)",
+        ),
+        _OVERCONFIDENCE,
+        _AUROC,
+        Metric(
+            name="e-aurc",
+            summary="Answering only when sure saves fewer mistakes than it could.",
+            higher_is_better=False,
+            columns=_COLUMNS,
+            functional=e_aurc,
+            reference="Geifman et al. 2019 (arXiv 1805.08206), section 3",
+        ),
+    )
+
+    def make(self, draw: Draw) -> Item:
+        """A question with four options."""
+        prompt, question = choice_question(draw)
+        return drawn(prompt, answer=question.answer, wrong=question.wrong, choices=question.options)
+
+    def read(self, record: Record) -> Item:
+        """A question with its `choices` and the right one as `reference`."""
+        return choice_item(record, self.name)
+
+    def converse(self, item: Item) -> Conversation:
+        """Weigh the options, and score the distribution over them."""
+        weights = yield from weigh(self.weighing(item))
+        shares = probabilities(weights.logprobs)
+        truth = item.choices.index(item.answer)
+        likeliest = int(np.argmax(shares))
+        right = float(likeliest == truth)
+        brier = sum((share - (index == truth)) ** 2 for index, share in enumerate(shares))
+        return {
+            "accuracy": right,
+            "correct": right,
+            "confidence": shares[likeliest],
+            "overconfidence": shares[likeliest] - right,
+            "brier": min(brier, 2.0),
+            "nll": min(-math.log(max(shares[truth], 1e-300)), MAX_NLL),
+        }
+
+
+class VoteConfidence(PackagedProbe):
+    """Where likelihoods are not to be had: how much the model agrees with itself over samples.
+
+    The weaker fallback. With five votes confidence has few values and a floor at 0.2, so
+    calibration is read more coarsely than by `Confidence`; it never stands in for it.
+    """
+
+    name = "vote-confidence"
+    dimension = Dimension.UNCERTAINTY
+    families = CHOICE_FAMILIES
+    example = Confidence.example
+    metrics = (
+        Metric(name="accuracy", summary="Its most frequent answer is right less often."),
+        Metric(
+            name="brier",
+            summary="The share of votes for its answer is further from the truth.",
+            higher_is_better=False,
+            reference="Brier 1950, for the one event that the answer is right",
+        ),
+        Metric(
+            name="entropy",
+            summary="Asked again, it gives a different answer more often.",
+            higher_is_better=False,
+            bounds=(0.0, math.log(VOTES)),
+            reference="Kuhn et al. 2023 (arXiv 2302.09664), equation 4, answers as clusters; nats",
+        ),
+        _ECE,
+        _OVERCONFIDENCE,
+        _AUROC,
+    )
+
+    def make(self, draw: Draw) -> Item:
+        """A question with four options."""
+        prompt, question = choice_question(draw)
+        return drawn(prompt, answer=question.answer, wrong=question.wrong, choices=question.options)
+
+    def read(self, record: Record) -> Item:
+        """A question with its `choices` and the right one as `reference`."""
+        return choice_item(record, self.name)
+
+    def converse(self, item: Item) -> Conversation:
+        """Ask five times at temperature 1, and count."""
+        replies = yield from sample(
+            Sample(
+                messages=item.messages,
+                n=VOTES,
+                max_tokens=self.max_tokens,
+                subject=self.subject(item),
+            )
+        )
+        votes = Counter(settle(reply.text, item) for reply in replies)
+        modal, count = votes.most_common(1)[0]
+        chosen = next(reply.text for reply in replies if settle(reply.text, item) == modal)
+        right = float(is_right(chosen, item))
+        confidence = count / len(replies)
+        shares = [votes_for / len(replies) for votes_for in votes.values()]
+        return {
+            "accuracy": right,
+            "correct": right,
+            "confidence": confidence,
+            "overconfidence": confidence - right,
+            "brier": (confidence - right) ** 2,
+            "entropy": max(0.0, -sum(share * math.log(share) for share in shares)),
+        }
+
+
+def probabilities(logprobs: tuple[float, ...]) -> list[float]:
+    """Likelihoods normalised over the options; equal shares where none is finite."""
+    top = max(logprobs)
+    if not math.isfinite(top):
+        return [1.0 / len(logprobs)] * len(logprobs)
+    raw = [math.exp(value - top) for value in logprobs]
+    total = sum(raw)
+    return [value / total for value in raw]
