@@ -39,11 +39,6 @@ REASONS = {
 }
 
 
-@pytest.fixture(autouse=True)
-def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NO_PROXY", "*")
-
-
 @pytest.mark.parametrize("kind", sorted(REASONS))
 def test_a_passing_fault_is_retried(kind: str) -> None:
     asked = questions(3, top_logprobs=2)

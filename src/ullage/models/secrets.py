@@ -104,7 +104,9 @@ def redact_pieces(pieces: Sequence[str]) -> list[str]:
 def _remember(value: str) -> None:
     if len(value) < _SHORTEST:
         return
+    escaped = value.replace("\\", "\\\\")  # As in a repr, which may escape quotes as well.
     spellings = {value, json.dumps(value)[1:-1], quote(value, safe="")}
+    spellings |= {escaped, escaped.replace("'", "\\'")}
     everything = sorted({*_known, *spellings}, key=len, reverse=True)
     _known.clear()
     _known.update(dict.fromkeys(everything))
