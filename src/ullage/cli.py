@@ -206,10 +206,10 @@ def distill(
     loaded = _load(config, override)
     with _reporter(json_, loaded) as reporter:
         result = run_distill(
-            loaded.config, loaded.root, progress=reporter.train, plan_only=plan_only
+            loaded.config, loaded.root, progress=reporter.distil, plan_only=plan_only
         )
     if json_:
-        _print_json(result.as_dict())
+        _print_json(dict(result.ledger))
     else:
         typer.echo(result.summary())
 

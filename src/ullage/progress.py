@@ -9,21 +9,24 @@ import json
 import sys
 import time
 from types import TracebackType
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
-    Progress,
     TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.progress import Progress as Bars
 
 from ullage.collect.scheduler import Tick
 from ullage.plan import Plan
+
+if TYPE_CHECKING:
+    from ullage.distill.result import Progress
 
 
 class Reporter(Protocol):
@@ -38,8 +41,8 @@ class Reporter(Protocol):
     def tick(self, tick: Tick) -> None:
         """Some replies came in."""
 
-    def train(self, done: int, total: int, terms: dict[str, float]) -> None:
-        """Some training steps were made; `terms` are losses and rates by name."""
+    def distil(self, progress: Progress) -> None:
+        """Distillation made a step forward."""
 
     def __enter__(self) -> Reporter: ...
 
@@ -79,9 +82,17 @@ class JsonReporter:
             money=round(tick.money, 6),
         )
 
-    def train(self, done: int, total: int, terms: dict[str, float]) -> None:
-        """Say how far training is."""
-        self._say(event="train", done=done, total=total, **terms)
+    def distil(self, progress: Progress) -> None:
+        """Say how far distillation is."""
+        self._say(
+            event="distil",
+            stage=progress.stage,
+            done=progress.done,
+            total=progress.total,
+            tokens_per_second=progress.tokens_per_second,
+            seconds_left=progress.seconds_left,
+            **progress.terms,
+        )
 
     def __enter__(self) -> JsonReporter:
         return self
@@ -103,7 +114,7 @@ class TerminalReporter:
     def __init__(self, console: Console, currency: str = "") -> None:
         self._console = console
         self._currency = currency
-        self._bars = Progress(
+        self._bars = Bars(
             TextColumn("  {task.description:<14}"),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
@@ -143,10 +154,12 @@ class TerminalReporter:
             detail += f"  [red]{tick.failed} failed[/red]"
         self._show(tick.role, tick.done, tick.total, detail)
 
-    def train(self, done: int, total: int, terms: dict[str, float]) -> None:
-        """Move the training bar."""
-        detail = "  ".join(f"{name} {value:,.4g}" for name, value in terms.items())
-        self._show("training", done, total, detail)
+    def distil(self, progress: Progress) -> None:
+        """Move the bar of a stage of distillation."""
+        parts = [f"{name} {value:,.4g}" for name, value in progress.terms.items()]
+        if progress.tokens_per_second:
+            parts.append(f"{progress.tokens_per_second:,.0f} tok/s")
+        self._show(progress.stage, progress.done, progress.total, "  ".join(parts))
 
     def _show(self, name: str, done: int, total: int, detail: str) -> None:
         if name not in self._tasks:

@@ -59,17 +59,18 @@ def read_scores(path: Path) -> Scores:
     """
     try:
         table = pq.read_table(path)
+        beside = pq.read_metadata(path).metadata or {}
     except (OSError, pa.ArrowInvalid) as error:
         raise InputError(
             f"{path}: no readable score table; run `ullage audit` to make it again from the replies"
         ) from error
-    if table.schema.names != SCHEMA.names:
+    if table.schema.names != SCHEMA.names or b"ullage.uses" not in beside:
         raise InputError(
             f"{path}: has columns {', '.join(table.schema.names)}; expected "
             f"{', '.join(SCHEMA.names)}; run `ullage audit` to make it again"
         )
     _refuse_nonsense(table, path)
-    metadata = json.loads(table.schema.metadata[b"ullage.uses"])
+    metadata = json.loads(beside[b"ullage.uses"])
     names = pc.unique(table["probe"]).to_pylist()
     return Scores(
         probes={name: _align(table.filter(pc.equal(table["probe"], name))) for name in names},

@@ -12,6 +12,7 @@ in memory.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import zlib
@@ -38,6 +39,9 @@ _KEY = slice(len(_HEAD), len(_HEAD) + 32)
 _CRC_TAIL = len(b',"crc":"00000000"}\n')
 
 
+_to_json = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+
+
 class Record(NamedTuple):
     """One question and its answer, about to be journaled."""
 
@@ -52,15 +56,13 @@ def _encode(record: Record) -> bytes:
         answer: dict[str, Any] = {"failure": record.answer.reason}
     else:
         answer = answer_to_json(record.answer)
-    body = json.dumps(
+    body = _to_json(
         {
             "key": record.key,
             "model": record.model,
             "request": request_payload(record.request),
             "answer": answer,
-        },
-        separators=(",", ":"),
-        allow_nan=False,
+        }
     ).encode("ascii")[:-1]
     return b'%b,"crc":"%08x"}\n' % (body, zlib.crc32(body))
 
@@ -127,11 +129,17 @@ class Journal:
 
     def get(self, key: str) -> Answer | None:
         """The last answer journaled under `key`, or None if it was never asked."""
+        found = self.get_with_digest(key)
+        return None if found is None else found[0]
+
+    def get_with_digest(self, key: str) -> tuple[Answer, bytes] | None:
+        """As `get`, with 8 bytes of the SHA-256 of question and answer."""
         offset = self._index.find(bytes.fromhex(key))
         if offset is None:
             return None
         self._reader.seek(offset)
-        return _decode(json.loads(self._reader.readline())["answer"])
+        line = self._reader.readline()
+        return _decode(json.loads(line)["answer"]), hashlib.sha256(line).digest()[:8]
 
     def answers(self) -> Iterator[tuple[str, Answer]]:
         """Every (model identity, answer) as written, failures included."""

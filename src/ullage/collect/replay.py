@@ -42,12 +42,13 @@ def replay(
     while conversation.outcome is None:
         answers: list[Answer] = []
         for want in conversation.wants:
-            answer = journal.get(want.key)
-            if answer is None:
+            found = journal.get_with_digest(want.key)
+            if found is None:
                 return Outcome(error=NOT_ASKED)
+            answer, digest = found
             answers.append(answer)
             if uses is not None:
-                uses.add(want.arm.role, want.key, answer)
+                uses.add(want.arm.role, want.key, answer, digest)
             if exchanges is not None:
                 exchanges.append((want, answer))
         conversation.give(tuple(answers))

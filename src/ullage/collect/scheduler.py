@@ -17,6 +17,7 @@ from ullage.collect.arms import ArmView
 from ullage.collect.budget import Spending
 from ullage.collect.conversation import LiveConversation, Want
 from ullage.collect.journal import Journal, Record
+from ullage.errors import InfrastructureError
 from ullage.models.types import Answer, Failure, Model
 from ullage.probes.protocol import Item, Probe
 
@@ -79,25 +80,31 @@ class Collector:
         self._on_tick = on_tick
         self._models: dict[str, Model] = {}
         self._failures: dict[str, Failure] = {}
+        self._fresh: dict[str, Answer] = {}
+        """Answers of the round just over, to spare reading them back from the journal."""
+        self._buffer: list[tuple[Want, Answer]] = []
+        self._trouble: InfrastructureError | None = None
         self._waiting: dict[str, list[LiveConversation]] = {}
         self._wanted: dict[str, Want] = {}
+        self._resumed: deque[LiveConversation] = deque()
+        """Conversations all of whose answers have come."""
         self._done = 0
         self._asked = 0
 
     async def run(self, work: Iterator[tuple[Probe, Item]]) -> None:
         """Ask everything that `work` leads to and that the journal does not hold yet."""
-        backlog: deque[LiveConversation] = deque()
         while True:
-            self._fill(work, backlog)
+            self._fill(work)
             if not self._wanted:
                 break
-            await self._ask_round(backlog)
+            await self._ask_round()
         self._tick()
 
-    def _fill(self, work: Iterator[tuple[Probe, Item]], resumed: deque[LiveConversation]) -> None:
+    def _fill(self, work: Iterator[tuple[Probe, Item]]) -> None:
         """Step conversations from the journal until the window is full of missing requests."""
-        while resumed:
-            self._step(resumed.popleft())
+        while self._resumed:
+            self._step(self._resumed.popleft())
+        self._fresh.clear()
         while len(self._wanted) < self._window:
             pair = next(work, None)
             if pair is None:
@@ -120,46 +127,62 @@ class Collector:
 
     def _known(self, key: str) -> Answer | None:
         """An answer that need not be asked for. Failures of earlier sessions are asked again."""
-        failure = self._failures.get(key)
-        if failure is not None:
-            return failure
+        answer = self._fresh.get(key) or self._failures.get(key)
+        if answer is not None:
+            return answer
         answer = self._journal.get(key)
         return None if isinstance(answer, Failure) else answer
 
-    async def _ask_round(self, resumed: deque[LiveConversation]) -> None:
+    async def _ask_round(self) -> None:
         by_role: dict[str, list[Want]] = {}
         for want in self._wanted.values():
             by_role.setdefault(want.arm.role, []).append(want)
         for role, wants in by_role.items():
-            await self._ask_arm(role, wants, resumed)
+            await self._ask_arm(role, wants)
 
-    async def _ask_arm(
-        self, role: str, wants: list[Want], resumed: deque[LiveConversation]
-    ) -> None:
+    async def _ask_arm(self, role: str, wants: list[Want]) -> None:
         allowance = self._spending.allowance()
         wants = wants[:allowance]
         if role not in self._models:
             self._models[role] = await self._open_model(role)
         stream = self._models[role].answer([want.request for want in wants])
-        buffer: list[tuple[Want, Answer]] = []
+        waiting = len(wants)
         try:
-            async with aclosing(_with_pauses(stream)) as answers:
-                async for pair in answers:
-                    if pair is not None:
-                        want = wants[pair[0]]
-                        buffer.append((want, pair[1]))
-                        self._spending.add(want.arm.identity, pair[1])
-                    if pair is None or len(buffer) >= _FLUSH_RECORDS:
-                        self._commit(buffer, resumed)
+            async with aclosing(_closable(stream)) as answers:
+                async for place, answer in answers:
+                    waiting -= 1
+                    self._buffer.append((wants[place], answer))
+                    self._spending.add(wants[place].arm.identity, answer)
+                    self._commit_soon()
+                    if waiting:
                         self._spending.allowance()
         finally:
             # Also on Ctrl-C and at the end of a budget: what was answered is kept.
-            self._commit(buffer, resumed)
-        silent = [(want, Failure(reason="no answer")) for want in wants if want.key in self._wanted]
-        self._commit(list(silent), resumed)
+            self._commit()
+        self._buffer += [
+            (want, Failure(reason="no answer")) for want in wants if want.key in self._wanted
+        ]
+        self._commit()
 
-    def _commit(self, buffer: list[tuple[Want, Answer]], resumed: deque[LiveConversation]) -> None:
+    def _commit_soon(self) -> None:
+        """Commit as soon as no further answer is ready, so that those which are share one fsync."""
+        if self._trouble is not None:
+            raise self._trouble
+        if len(self._buffer) >= _FLUSH_RECORDS:
+            self._commit()
+        elif len(self._buffer) == 1:
+            asyncio.get_running_loop().call_soon(self._commit_later)
+
+    def _commit_later(self) -> None:
+        try:
+            self._commit()
+        except InfrastructureError as error:
+            # Raised from a callback it would be lost; the collecting task raises it instead.
+            self._trouble = error
+
+    def _commit(self) -> None:
         """Put answers on disk, then wake the conversations that waited for them."""
+        buffer, self._buffer = self._buffer, []
         if not buffer:
             return
         self._journal.append(
@@ -168,13 +191,13 @@ class Collector:
         for want, answer in buffer:
             if isinstance(answer, Failure):
                 self._failures[want.key] = answer
+            self._fresh[want.key] = answer
             self._wanted.pop(want.key, None)
             for conversation in self._waiting.pop(want.key, ()):
                 conversation.missing -= 1
                 if conversation.missing == 0:
-                    resumed.append(conversation)
+                    self._resumed.append(conversation)
         self._asked += len(buffer)
-        buffer.clear()
         self._tick()
 
     def _tick(self) -> None:
@@ -192,24 +215,13 @@ class Collector:
             )
 
 
-async def _with_pauses(
+async def _closable(
     stream: AsyncIterator[tuple[int, Answer]],
-) -> AsyncGenerator[tuple[int, Answer] | None, None]:
-    """The stream's answers, with None whenever the next one is not ready at once."""
-    following: asyncio.Future[tuple[int, Answer] | None] | None = None
+) -> AsyncGenerator[tuple[int, Answer], None]:
+    """The stream, closed with its consumer even where the adapter's iterator has no `aclose`."""
     try:
-        while True:
-            following = asyncio.ensure_future(anext(stream, None))
-            done, _ = await asyncio.wait({following}, timeout=0)
-            if not done:
-                yield None
-            pair = await following
-            if pair is None:
-                return
+        async for pair in stream:
             yield pair
     finally:
-        if following is not None and not following.done():
-            following.cancel()
-            await asyncio.gather(following, return_exceptions=True)
         if isinstance(stream, AsyncGenerator):
             await stream.aclose()

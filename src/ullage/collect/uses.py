@@ -7,16 +7,25 @@ the end; until then they are rows of a compact buffer.
 from __future__ import annotations
 
 import hashlib
-import json
+from struct import Struct
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from ullage.collect.journal import usage_of
-from ullage.models.types import Answer, Failure, answer_to_json
+from ullage.models.types import Answer, Failure
 
+_PACK = Struct("<QQQQQ?")
 _ROW = np.dtype(
-    [("key", "S32"), ("digest", "S16"), ("prompt", "<u8"), ("completion", "<u8"), ("good", "?")]
+    [
+        ("high", "<u8"),
+        ("low", "<u8"),
+        ("digest", "<u8"),
+        ("prompt", "<u8"),
+        ("completion", "<u8"),
+        ("good", "?"),
+    ]
 )
 
 
@@ -28,31 +37,34 @@ class ArmUse(NamedTuple):
     completion_tokens: int
 
 
-def _digest(answer: Answer) -> bytes:
-    data = {"failure": answer.reason} if isinstance(answer, Failure) else answer_to_json(answer)
-    text = json.dumps(data, sort_keys=True, separators=(",", ":"))
-    # Hex of 8 bytes: numpy's byte strings drop trailing zero bytes, hex digits have none.
-    return hashlib.sha256(text.encode()).hexdigest()[:16].encode()
-
-
 class Uses:
     """Collects uses of answers by arm."""
 
     def __init__(self) -> None:
         self._rows: dict[str, bytearray] = {}
 
-    def add(self, role: str, key: str, answer: Answer) -> None:
-        """Count that `role` answered `key` with `answer`."""
+    def add(self, role: str, key: str, answer: Answer, digest: bytes) -> None:
+        """Count that `role` answered `key` with `answer`, of which `digest` is 8 bytes."""
         prompt, completion = usage_of(answer)
-        row = np.array(
-            (key.encode(), _digest(answer), prompt, completion, not isinstance(answer, Failure)),
-            dtype=_ROW,
+        self._rows.setdefault(role, bytearray()).extend(
+            _PACK.pack(
+                int(key[:16], 16),
+                int(key[16:], 16),
+                int.from_bytes(digest),
+                prompt,
+                completion,
+                not isinstance(answer, Failure),
+            )
         )
-        self._rows.setdefault(role, bytearray()).extend(row.tobytes())
 
-    def _unique(self, role: str) -> np.ndarray[tuple[int], np.dtype[np.void]]:
+    def _unique(self, role: str) -> npt.NDArray[np.void]:
         rows = np.frombuffer(self._rows.get(role, b""), dtype=_ROW)
-        return rows[np.unique(rows["key"], return_index=True)[1]]
+        rows = rows[np.lexsort((rows["low"], rows["high"]))]
+        is_first = np.ones(len(rows), dtype=bool)
+        is_first[1:] = (rows["high"][1:] != rows["high"][:-1]) | (
+            rows["low"][1:] != rows["low"][:-1]
+        )
+        return rows[is_first]
 
     def of(self, role: str) -> ArmUse:
         """Replies and tokens of one arm, each reply once, failures not at all.
@@ -62,7 +74,8 @@ class Uses:
         rows = self._unique(role)
         rows = rows[rows["good"]]
         if role == "teacher_again":
-            rows = rows[~np.isin(rows["key"], self._unique("teacher")["key"])]
+            paid = self._unique("teacher")
+            rows = rows[~np.isin(rows[["high", "low"]], paid[["high", "low"]])]
         return ArmUse(len(rows), int(rows["prompt"].sum()), int(rows["completion"].sum()))
 
     def digest(self) -> str:
@@ -71,5 +84,5 @@ class Uses:
         for role in sorted(self._rows):
             rows = self._unique(role)
             total.update(role.encode() + b"\0")
-            total.update(rows["key"].tobytes() + rows["digest"].tobytes())
+            total.update(rows[["high", "low", "digest"]].tobytes())
         return total.hexdigest()

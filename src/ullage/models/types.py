@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Literal, Protocol
 
@@ -257,15 +257,25 @@ class Model(Protocol):
 
 def request_payload(request: Request) -> dict[str, Any]:
     """The request as JSON-ready data, without `of` and `subject`, which no model is sent."""
-    payload: dict[str, Any] = {
-        "kind": "ask" if isinstance(request, Ask) else "weigh",
-        "messages": [[message.role, message.content] for message in request.messages],
+    messages = [[message.role, message.content] for message in request.messages]
+    # Spelt out rather than read off the dataclass: this runs several times per reply.
+    if isinstance(request, Weigh):
+        return {
+            "kind": "weigh",
+            "messages": messages,
+            "continuations": list(request.continuations),
+            "replicate": request.replicate,
+        }
+    return {
+        "kind": "ask",
+        "messages": messages,
+        "max_tokens": request.max_tokens,
+        "temperature": request.temperature,
+        "stop": list(request.stop),
+        "top_logprobs": request.top_logprobs,
+        "seed": request.seed,
+        "replicate": request.replicate,
     }
-    for spec in fields(request):
-        if spec.name not in ("messages", "of", "subject"):
-            value = getattr(request, spec.name)
-            payload[spec.name] = list(value) if isinstance(value, tuple) else value
-    return payload
 
 
 def request_key(identity: str, request: Request, *, item: str = "") -> str:
@@ -276,9 +286,11 @@ def request_key(identity: str, request: Request, *, item: str = "") -> str:
         request: what is asked.
         item: the item id, for models whose replies depend on it (`Model.keyed_by_item`).
     """
-    body = [identity, item, request_payload(request)]
-    text = json.dumps(body, ensure_ascii=True, separators=(",", ":"), sort_keys=True)
+    text = _to_json([identity, item, request_payload(request)])
     return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+_to_json = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
 
 def answer_to_json(answer: Reply | Weights) -> dict[str, Any]:
