@@ -136,7 +136,7 @@ DOMAINS = (
             ("backache", "hay fever", "a cough", "migraine", "a blood test", "a sore knee"),
         ),
         ("booked by", "was booked by {v}", "Who booked {e}?", FIRST_NAMES),
-        ("clinic", "takes place in {v}", "In which city does {e} take place?", CITIES),
+        ("city", "is held in {v}", "In which city is {e} held?", CITIES),
         name="clinic",
     ),
     _on(
@@ -230,7 +230,7 @@ DOMAINS = (
             ("budgets", "hiring", "safety", "parking", "marketing", "training", "printers"),
         ),
         ("day", "takes place on {v}", "On which day does {e} take place?", DAYS),
-        ("room", "takes place in the {v} room", "What is the colour of the room of {e}?", COLOURS),
+        ("room", "is held in the {v} room", "What colour is the room of {e}?", COLOURS),
         (
             "snack",
             "comes with {v}",

@@ -142,7 +142,7 @@ class Counterfactual(Grounding):
         told = draw.pick([value for value in relation.values if value != known])
         context, question = _FRAMES[style]
         statement = relation.statement.format(s=subject, v=told)
-        asked = relation.questions[0].format(s=subject)
+        asked = relation.questions[1].format(s=subject)
         title = _TITLES[code]
         text = prompt(
             context.format(title=title, statement=statement),
@@ -251,7 +251,7 @@ _FRAMES = (
         'This is how things are in the game "{title}". {statement}',
         'In the game "{title}", {question}',
     ),
-    ('From the book "{title}": "{statement}"', 'According to the book "{title}", {question}'),
+    ('The book "{title}" begins so: {statement}', 'According to "{title}", {question}'),
 )
 _TITLES = tuple(
     f"The {adjective} {noun}"
@@ -273,11 +273,12 @@ _CAPITALISED = re.compile(r"(?<=[a-z,;:] )[A-Z][a-z]+")
 _WORD = re.compile(r"[^\W\d_]+")
 _SHORT = 4
 _SMALL_WORDS = frozenset(
-    (
-        "a an the and or but of in on at to by for from with as is are was were be been it its this "
-        "that there he she they his her their i you we not no yes both either neither so answer "
-        "text note notes one other two another dr mr mrs euros"
-    ).split(" ")
+    re.findall(
+        r"\w+",
+        "a an the and or but of in on at to by for from with as is are was were be been it its "
+        "this that there he she they his her their i you we not no yes both either neither so "
+        "answer text note notes one other two another dr mr mrs euros",
+    )
 )
 
 

@@ -212,8 +212,8 @@ def _weekday(draw: Draw) -> Question:
         "On which day of the week is it?",
         answer,
         tuple(wrong),
-        f"It is {DAYS[start]} today, and {name} has the {event} {ahead + 2} days from now. "
-        "Which day of the week will that be?",
+        f"The {event} of {name} is {ahead + 2} days from today, and today is {DAYS[start]}. "
+        f"Which day of the week is the {event}?",
         is_open=True,
     )
 

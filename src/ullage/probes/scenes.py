@@ -51,9 +51,13 @@ class Scene:
             pass
         return value
 
-    def write(self, facts: Sequence[Fact], entity: str = "") -> str:
-        """The facts about the entity (or another one of its kind), in the scene's style."""
-        return write(entity or self.entity, facts, self.style)
+    def write(self, facts: Sequence[Fact]) -> str:
+        """The facts about the entity, in the scene's style."""
+        return write([(self.entity, facts)], self.style)
+
+    def compare(self, attribute: Attribute, values: Sequence[tuple[str, str]]) -> str:
+        """One attribute of several entities: (entity, value) each, in the scene's style."""
+        return write([(entity, [(attribute, value)]) for entity, value in values], self.style)
 
     def note(self, fact: Fact, entity: str = "") -> str:
         """One more sentence, from somewhere else."""
@@ -78,13 +82,19 @@ def sibling(scene: Scene) -> str:
     return f"{scene.domain.noun} {1000 + (number + scene.draw.integer(1, _NUMBERS - 1)) % _NUMBERS}"
 
 
-def write(entity: str, facts: Sequence[Fact], style: int) -> str:
-    """Facts as sentences, a list, a line of notes, a message, or a question put to a colleague."""
+def write(told: Sequence[tuple[str, Sequence[Fact]]], style: int) -> str:
+    """Facts by entity: as sentences, a list, notes, a message, or an entry of a log."""
     if style == 1:
-        return "\n".join([f"{capital(entity)}", *(f"- {a.label}: {v}" for a, v in facts)])
+        return "\n".join(
+            "\n".join([capital(entity), *(f"- {a.label}: {v}" for a, v in facts)])
+            for entity, facts in told
+        )
     if style == 2:
-        return f"Notes on {entity}: " + "; ".join(f"{a.label}: {v}" for a, v in facts) + "."
-    sentences = _sentences(entity, facts)
+        return "\n".join(
+            f"Notes on {entity}: " + "; ".join(f"{a.label}: {v}" for a, v in facts) + "."
+            for entity, facts in told
+        )
+    sentences = " ".join(_sentences(entity, facts) for entity, facts in told)
     if style == 3:
         return f"Hello, here is what I know. {sentences} Best wishes"
     if style == 4:

@@ -50,11 +50,8 @@ class Clarification(PackagedProbe):
         other = sibling(place)
         value = draw.pick(attribute.values)
         other_value = place.other(attribute, {value})
-        told = [
-            place.write([(attribute, value)]),
-            place.write([(attribute, other_value)], other),
-        ]
-        context = "\n".join(told if draw.below(2) else told[::-1])
+        told = [(place.entity, value), (other, other_value)]
+        context = place.compare(attribute, told if draw.below(2) else told[::-1])
         return _pair(
             context,
             ambiguous=_ambiguous(attribute, place.domain.noun),

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from ullage.models.types import user
 from ullage.probes.base import PackagedProbe, drawn
-from ullage.probes.domains import CITIES, DOMAINS, FIRST_NAMES
+from ullage.probes.domains import CITIES, FIRST_NAMES
 from ullage.probes.draw import Draw
 from ullage.probes.jsonl import Record
 from ullage.probes.protocol import Conversation, Dimension, Item, Metric, ask
@@ -21,7 +21,6 @@ _MONTHS = (
     "January", "February", "March", "April", "May", "June", "July", "August", "September",
     "October", "November", "December",
 )  # fmt: skip
-_NOUNS = tuple(domain.noun for domain in DOMAINS)
 
 
 def _answers(text: str, item: Item) -> bool:
@@ -50,15 +49,14 @@ def _dates(draw: Draw, noun: str) -> Variants:
         f"{name} {day}, {year}",
         f"{day}.{month:02d}.{year}",
     )
-    wrong = _MONTHS[(code + draw.integer(1, 11)) % 12]
     prompts = [
         _ask(
-            f"{capital(noun)} {1000 + number} was entered on {date}.",
-            "In which month was it entered? Give the name of the month.",
+            f"{capital(noun)} {1000 + number} was signed on {date}.",
+            "In which month was it signed? Give the name of the month.",
         )
         for date in written
     ]
-    return prompts, name, wrong
+    return prompts, name, _MONTHS[(code + draw.integer(1, 11)) % 12]
 
 
 def _numbers(draw: Draw, noun: str) -> Variants:
@@ -68,8 +66,6 @@ def _numbers(draw: Draw, noun: str) -> Variants:
     large = small + 100 * draw.integer(small // 500, 25)
     names = draw.some(FIRST_NAMES, 2)
     values = (large, small) if draw.below(2) else (small, large)
-    winner = names[values.index(large)]
-    loser = names[values.index(small)]
     writers: tuple[Callable[[int], str], ...] = (
         str,
         lambda n: f"{n:,}",
@@ -84,7 +80,7 @@ def _numbers(draw: Draw, noun: str) -> Variants:
         )
         for write in writers
     ]
-    return prompts, winner, loser
+    return prompts, names[values.index(large)], names[values.index(small)]
 
 
 def _ids(draw: Draw, noun: str) -> Variants:
@@ -94,8 +90,8 @@ def _ids(draw: Draw, noun: str) -> Variants:
     other = 1000 + (digits - 1000 + draw.integer(1, 8999)) % 9000
     city, wrong = draw.some(CITIES, 2)
     told = [
-        f"{capital(noun)} {letters}-{digits} belongs to {city}.",
-        f"{capital(noun)} {letters}-{other} belongs to {wrong}.",
+        f"{capital(noun)} {letters}-{digits} is in {city}.",
+        f"{capital(noun)} {letters}-{other} is in {wrong}.",
     ]
     told = told if draw.below(2) else told[::-1]
     written = (
@@ -104,16 +100,16 @@ def _ids(draw: Draw, noun: str) -> Variants:
         f"{letters.lower()}-{digits}",
         f"{letters} {digits}",
     )
-    prompts = [_ask(*told, f"Which city does {noun} {form} belong to?") for form in written]
-    return prompts, city, wrong
+    return [_ask(*told, f"In which city is {noun} {form}?") for form in written], city, wrong
 
 
 def _units(draw: Draw, noun: str) -> Variants:
-    """Which way is longer? One length in metres, the other in several units."""
-    code, number = divmod(draw.unique(9000 * 8), 9000)
-    metres = 2000 + 500 * code
+    """Who walks further? One way in metres, the other in several units."""
+    code, first = divmod(draw.unique(30 * 29 * 8), len(FIRST_NAMES))
+    steps, second = divmod(code, len(FIRST_NAMES) - 1)
+    names = [FIRST_NAMES[first], FIRST_NAMES[(first + 1 + second) % len(FIRST_NAMES)]]
+    metres = 2000 + 500 * steps
     other = metres + (1 if draw.below(2) else -1) * 100 * draw.integer(5, 15)
-    names = draw.some(FIRST_NAMES, 2)
     answer, wrong = names if metres > other else names[::-1]
     written = (
         f"{metres} m",
@@ -123,8 +119,7 @@ def _units(draw: Draw, noun: str) -> Variants:
     )
     prompts = [
         _ask(
-            f"To reach {noun} {1000 + number}, {names[0]} walks {form} and "
-            f"{names[1]} walks {other} m.",
+            f"To reach the {noun}, {names[0]} walks {form} and {names[1]} walks {other} m.",
             "Who walks further?",
         )
         for form in written
@@ -134,23 +129,23 @@ def _units(draw: Draw, noun: str) -> Variants:
 
 def _casing(draw: Draw, noun: str) -> Variants:
     """Who looks after it? The question shouts, whispers, or is written as usual."""
-    code, number = divmod(draw.unique(9000 * 9), 9000)
-    city = CITIES[code]
+    code, number = divmod(draw.unique(9000 * len(CITIES)), 9000)
     name, wrong = draw.some(FIRST_NAMES, 2)
-    entity = f"{noun} {1000 + number}"
-    told = f"In {city}, {name} looks after {entity}, and {wrong} looks after the rest."
+    entity, other = f"{noun} {1000 + number}", f"{noun} {1000 + (number + 7) % 9000}"
+    told = f"In {CITIES[code]}, {name} looks after {entity} and {wrong} looks after {other}."
     question = f"Who looks after {entity}?"
     cased = (question, question.upper(), question.lower(), question.title())
     return [_ask(told, form) for form in cased], name, wrong
 
 
-_KINDS: dict[str, Callable[[Draw, str], Variants]] = {
-    "dates": _dates,
-    "numbers": _numbers,
-    "ids": _ids,
-    "units": _units,
-    "casing": _casing,
+_KINDS: dict[str, tuple[Callable[[Draw, str], Variants], str]] = {
+    "dates": (_dates, "contract permit letter claim report licence lease form treaty receipt"),
+    "numbers": (_numbers, "boat house painting piano watch carpet horse sofa ring stamp"),
+    "ids": (_ids, "parcel crate file badge suitcase bicycle container pallet trunk barrel"),
+    "units": (_units, "station school market harbour museum farm mill bridge castle library"),
+    "casing": (_casing, "room garden boat horse shop kiosk pond barn stable tower"),
 }
+_FAMILIES = tuple((kind, noun) for kind, (_, nouns) in _KINDS.items() for noun in nouns.split())
 
 
 class Formats(PackagedProbe):
@@ -158,7 +153,7 @@ class Formats(PackagedProbe):
 
     name = "formats"
     dimension = Dimension.BOUNDARY
-    families = tuple(f"{kind}:{domain.name}" for kind in _KINDS for domain in DOMAINS)
+    families = tuple(f"{kind}:{noun}" for kind, noun in _FAMILIES)
     example = (
         '{"prompts": ["Order 17 left on 2024-03-05. In which month?", '
         '"Order 17 left on 5 March 2024. In which month?"], "reference": "March"}'
@@ -175,8 +170,8 @@ class Formats(PackagedProbe):
 
     def make(self, draw: Draw) -> Item:
         """A question whose answer does not depend on the format, in every format of its kind."""
-        kind, noun = divmod(draw.family, len(_NOUNS))
-        prompts, answer, wrong = tuple(_KINDS.values())[kind](draw, _NOUNS[noun])
+        kind, noun = _FAMILIES[draw.family]
+        prompts, answer, wrong = _KINDS[kind][0](draw, noun)
         return _item(tuple(prompts), answer, wrong)
 
     def read(self, record: Record) -> Item:
