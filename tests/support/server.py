@@ -129,6 +129,7 @@ class LoopbackServer:
         self._suffered: Counter[tuple[int, str]] = Counter()
         self._faulted: Counter[str] = Counter()
         self._arrived = 0
+        self._listings = 0
         self._in_flight = 0
         self._max_in_flight = 0
         self._connections = 0
@@ -190,6 +191,7 @@ class LoopbackServer:
             answered = Counter(entry.digest for entry in seen if entry.answered)
             return {
                 "received": self._arrived,
+                "listings": self._listings,
                 "answered": answered.total(),
                 "answered_distinct": len(answered),
                 "answered_twice": sorted(d for d, count in answered.items() if count > 1),
@@ -239,6 +241,8 @@ class LoopbackServer:
             return 200, self.stats()
         if self._refuses(headers):
             return 401, error("Incorrect API key provided: " + headers.get("authorization", ""))
+        with self._lock:
+            self._listings += path.endswith("/models")
         if path.endswith("/models") and self.models is not None:
             return 200, {"object": "list", "data": list(self.models)}
         return 404, error("not found")

@@ -267,7 +267,7 @@ class _Tail:
     """The tokens of a continuation."""
 
     def __init__(self, values: Sequence[Any], tops: Sequence[Any]) -> None:
-        self.logprobs = [max(LOGPROB_FLOOR, _exact(value)) for value in values]
+        self.logprobs = [_exact(value) for value in values]
         self._tops = tops
 
     @property
@@ -283,7 +283,7 @@ class _Tail:
 
 def _exact(value: Any) -> float:
     logprob(value)
-    return float(value)
+    return float(min(0.0, max(LOGPROB_FLOOR, value)))
 
 
 def _list(data: Mapping[str, Any], name: str) -> list[Any]:
@@ -322,7 +322,7 @@ def usage(data: Mapping[str, Any]) -> Usage:
 
 
 def _count(value: Any) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
+    return value if type(value) is int and 0 < value < 2**40 else 0
 
 
 def _fingerprint(data: Mapping[str, Any]) -> str | None:
@@ -365,7 +365,7 @@ _CLOCK_STAMP_S = 5.0
 def _plain(value: Any) -> Any:
     if isinstance(value, str):
         return clean(value)[:200]
-    if isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value)):
+    if isinstance(value, int | float) and -(2**63) < value < 2**63:
         return value
     if isinstance(value, dict):
         inner = {clean(str(name))[:64]: _plain(item) for name, item in list(value.items())[:32]}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -166,7 +165,7 @@ def _weights(data: Mapping[str, Any], count: int) -> Weights:
     logprobs = _column(data, "logprobs", count)
     tokens = _column(data, "tokens", count)
     greedy = _column(data, "greedy", count) if "greedy" in data else []
-    if not all(_is_number(value) and value <= 1e-3 for value in logprobs):
+    if not all(type(value) in (int, float) and -1e9 <= value <= 1e-3 for value in logprobs):
         raise RowError("'logprobs' holds something that is no finite log-probability; correct it")
     if not all(type(value) is int and value >= 0 for value in tokens):
         raise RowError("'tokens' holds something that is no count; correct it")
@@ -197,10 +196,6 @@ def _whole(data: Mapping[str, Any], name: str) -> int:
     if isinstance(found, bool) or not isinstance(found, int) or found < 0:
         raise RowError(f"'{name}' is no whole number from 0; correct it")
     return found
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _kind(value: Any) -> str:
