@@ -1,0 +1,154 @@
+"""`statement.html`: one file, no script, nothing remote, hostile text shown and never obeyed.
+
+Every string the template prints passes `sanitise.html` (the environment's `finalize`), whether or
+not the template's author thought of it; only our own `Markup` passes as it is.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from ullage.statement import plots, sanitise, words
+from ullage.statement.document import Example, NotKnown, Statement, Turn
+from ullage.statement.outcome import gate, gate_sentence, outcome_sentence
+from ullage.statement.sidebyside import said, side_by_side
+from ullage.statement.standing import picture
+
+_FACTS = 200
+
+
+def to_html(statement: Statement) -> str:
+    """The statement as one self-contained page; the same statement gives the same page."""
+    style, policy = _style()
+    groups = words.by_dimension(statement.findings)
+    shown = [finding for group in groups.values() for finding in group]
+    return _template().render(
+        s=statement,
+        style=style,
+        policy=policy,
+        outcome=outcome_sentence(statement),
+        gate_told=gate_sentence(statement),
+        gate=lambda finding: gate(finding, statement.scenario),
+        counts=Counter(finding.verdict for finding in shown),
+        groups=groups,
+        anchors={finding.id: f"t{index}" for index, finding in enumerate(shown)},
+        losses=sorted(
+            (f for f in shown if f.verdict in words.LOSSES),
+            key=lambda f: (list(words.SEVERITIES).index(f.severity), words.LOSSES.index(f.verdict)),
+        ),
+        methods=sorted({f.loss.method for f in shown if f.loss}),
+        known_gaps=_grouped(statement.not_known),
+        picture=picture(statement),
+        axis=plots.axis(shown),
+        arms=words.in_order(statement.arms),
+        facts=facts,
+        side_by_side=side_by_side,
+        words=words,
+        plots=plots,
+        others=_others,
+        sides=("teacher", "student"),
+        scores=_scores,
+        page_title=Markup.escape(
+            sanitise.visible(f"{statement.name}: Distillation Loss Statement")
+        ),
+        derived_losses=words.in_order({arm for f in shown for arm in f.other_losses}),
+        values_arms=words.in_order({arm for f in shown for arm in f.values}),
+    )
+
+
+def facts(data: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Free-form facts as (place, value) rows, at most `_FACTS`, the last saying what is missing."""
+    rows = list(_flattened(data, ""))
+    if len(rows) > _FACTS:
+        rows = [*rows[:_FACTS], ("…", f"{len(rows) - _FACTS:,} more in statement.json")]
+    return rows
+
+
+def _others(example: Example) -> dict[str, tuple[Turn, ...]]:
+    """What arms other than teacher and student said."""
+    names = [arm for arm in words.in_order(example.replies) if arm not in ("teacher", "student")]
+    return {arm: example.replies[arm] for arm in names}
+
+
+def _scores(example: Example, arm: str) -> list[tuple[str, str]]:
+    """An arm's scores on the item as (column, number); keys are ``arm`` or ``arm.column``."""
+    found = []
+    for key, value in sorted(example.scores.items()):
+        name, _, column = key.partition(".")
+        if name == arm:
+            found.append((column or "score", words.number(value, 2)))
+    return found
+
+
+def _grouped(entries: tuple[NotKnown, ...]) -> list[tuple[str, list[str]]]:
+    """Entries in order, those with one reason together."""
+    groups: dict[str, list[str]] = {}
+    for entry in entries:
+        groups.setdefault(entry.why, []).append(entry.what)
+    return list(groups.items())
+
+
+def _flattened(data: Any, place: str) -> Iterator[tuple[str, str]]:
+    if isinstance(data, Mapping) and data:
+        for key in sorted(data, key=str):
+            yield from _flattened(data[key], f"{place}.{key}" if place else str(key))
+    elif isinstance(data, list | tuple) and any(isinstance(x, Mapping | list) for x in data):
+        for index, entry in enumerate(data):
+            yield from _flattened(entry, f"{place}[{index}]")
+    elif isinstance(data, list | tuple):
+        yield place, ", ".join(_plain(entry) for entry in data) or "none"
+    else:
+        yield place, _plain(data)
+
+
+def _plain(value: Any) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:.6g}" if isinstance(value, float) else str(value) if value != {} else "none"
+
+
+def _finalize(value: Any) -> Markup:
+    """What the template prints: our own markup as it is, everything else as hostile text."""
+    return value if isinstance(value, Markup) else sanitise.html(str(value))
+
+
+@cache
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        finalize=_finalize,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals["say"] = said
+    return environment.from_string(_resource("statement.html.j2"))
+
+
+@cache
+def _style() -> tuple[Markup, str]:
+    """The style sheet, and the policy that allows it (by hash), `data:` images and nothing else."""
+    css = _resource("statement.css")
+    digest = base64.b64encode(hashlib.sha256(css.encode()).digest()).decode()
+    policy = (
+        f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+    return Markup(css), policy  # noqa: S704 - our own file
+
+
+def _resource(name: str) -> str:
+    return files("ullage.statement").joinpath("templates", name).read_text("utf-8")

@@ -1,0 +1,224 @@
+"""What the findings come to: the gate, the sentence, and the list of what is not known.
+
+The gate, target by target (`docs/statement.md` has the same table):
+
+=============================== ========= ========= =========
+verdict                         must      should    may_lose
+=============================== ========= ========= =========
+preserved, never_had            pass      pass      pass
+lost                            FAIL      FAIL      pass
+degraded                        FAIL      pass      pass
+inconclusive, unmeasured        unproven  pass      pass
+=============================== ========= ========= =========
+
+The burden of proof is on the student where a capability *must* be kept, so a shown loss fails it
+whether or not it is shown to exceed the margin. A *should* fails only on a shown loss beyond its
+margin. What a teacher never had cannot have been lost by distilling it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+from enum import StrEnum
+
+from ullage.config.models import Scenario, Severity
+from ullage.statement import sanitise
+from ullage.statement.document import Finding, NotKnown, Statement, Verdict
+from ullage.statement.words import (
+    DIMENSIONS,
+    SEVERITIES,
+    UNKNOWN,
+    VERDICTS,
+    interval,
+    listed,
+    number,
+    places,
+    several,
+)
+
+
+class Gate(StrEnum):
+    """What one target means for the gate."""
+
+    PASS = "pass"  # noqa: S105 - a verdict, not a word to enter by
+    FAIL = "FAIL"
+    UNPROVEN = "unproven"
+
+
+def gate(finding: Finding, scenario: Scenario) -> Gate:
+    """What a finding means for the gate.
+
+    The severity is the scenario's where it names the target: it was written before asking.
+    """
+    return _gate(finding.verdict, _severity(finding, scenario))
+
+
+def exit_code(findings: Iterable[Finding], scenario: Scenario) -> int:
+    """0 pass, 1 a target failed, 3 unproven where the scenario demands proof; 1 wins over 3.
+
+    A target of the scenario that no finding speaks of is unmeasured.
+    """
+    findings = list(findings)
+    gates = [gate(finding, scenario) for finding in findings]
+    judged = {finding.id for finding in findings}
+    gates += [
+        _gate(Verdict.UNMEASURED, target.severity)
+        for target in scenario.targets
+        if target.id not in judged
+    ]
+    if Gate.FAIL in gates:
+        return 1
+    return 3 if Gate.UNPROVEN in gates and scenario.demands_proof else 0
+
+
+def gate_lines(statement: Statement) -> list[str]:
+    """One line a target, failures first: plain text that is safe to print."""
+    lines = []
+    gravest, severities = [Gate.FAIL, Gate.UNPROVEN, Gate.PASS], list(SEVERITIES)
+    for finding in sorted(
+        statement.findings,
+        key=lambda f: (
+            gravest.index(gate(f, statement.scenario)),
+            severities.index(_severity(f, statement.scenario)),
+            f.id,
+        ),
+    ):
+        word = gate(finding, statement.scenario)
+        severity = _severity(finding, statement.scenario)
+        digits = places(finding)
+        loss = f"loss {interval(finding.loss, digits)}, " if finding.loss else ""
+        lines.append(
+            f"{word:<8}  {severity:<8}  {finding.id}  {VERDICTS[finding.verdict].label}: "
+            f"{loss}margin {number(finding.target.margin, digits)}; "
+            f"{sanitise.terminal(finding.why)}"
+        )
+    return lines
+
+
+def outcome_sentence(statement: Statement) -> str:
+    """The outcome in one plain sentence, every target counted once."""
+    counts = Counter(finding.verdict for finding in statement.findings)
+    total = len(statement.findings)
+    if not total:
+        return "Nothing was judged, so nothing is known."
+    kept, lost = counts[Verdict.PRESERVED], counts[Verdict.LOST]
+    if kept == total:
+        return f"The student kept all {several(total, 'capability', 'capabilities')} asked about."
+    clauses = [
+        f"kept {kept or 'none'} of {several(total, 'capability', 'capabilities')}",
+        f"lost {lost or 'none'}",
+    ]
+    if weaker := counts[Verdict.DEGRADED]:
+        clauses.append(f"is weaker in {weaker}")
+    if unknown := sum(counts[verdict] for verdict in UNKNOWN):
+        clauses.append(f"{unknown} {'is' if unknown == 1 else 'are'} not known")
+    sentence = "The student " + listed(clauses)
+    if never := counts[Verdict.NEVER_HAD]:
+        sentence += f"; {never} {'was' if never == 1 else 'were'} never there to keep"
+    return sentence + "."
+
+
+def gate_sentence(statement: Statement) -> str:
+    """What the gate answers and because of what, in one sentence."""
+    gates = Counter(gate(finding, statement.scenario) for finding in statement.findings)
+    failed, unproven = gates[Gate.FAIL], gates[Gate.UNPROVEN]
+    verb = "is" if unproven == 1 else "are"
+    if failed:
+        told = f"The gate fails: {several(failed, 'target')} failed"
+        return told + (f", {unproven} more {verb} unproven." if unproven else ".")
+    if not unproven:
+        return "The gate passes: no target failed and none that must be kept is unproven."
+    if statement.scenario.demands_proof:
+        return (
+            f"The gate does not pass: {several(unproven, 'target')} that must be kept "
+            f"{verb} unproven, and this scenario demands proof."
+        )
+    return (
+        f"The gate passes, although {several(unproven, 'target')} that must be kept {verb} "
+        "unproven: this scenario does not demand proof."
+    )
+
+
+def not_known(findings: Sequence[Finding], arms: Collection[str]) -> tuple[NotKnown, ...]:
+    """Everything the statement does not know, the gravest first.
+
+    Args:
+        findings: every target, judged.
+        arms: names of the arms that answered.
+
+    Returns:
+        Unmeasured targets, inconclusive ones with the number of items that would show them,
+        dimensions that no target looks at, and arms that are missing with what that hides.
+    """
+    severities = list(SEVERITIES)
+    open_targets = sorted(
+        (finding for finding in findings if finding.verdict in UNKNOWN),
+        key=lambda f: (severities.index(f.severity), UNKNOWN.index(f.verdict), f.id),
+    )
+    entries = [_open_target(finding) for finding in open_targets]
+    looked_at = {finding.dimension for finding in findings}
+    entries += [
+        NotKnown(what=f"{name}: {question}", why="No target of this scenario looks at it.")
+        for name, question in DIMENSIONS.items()
+        if name not in looked_at
+    ]
+    entries += [
+        NotKnown(what=what, why=why)
+        for arm, (what, why) in _HIDDEN_BY_ABSENCE.items()
+        if arm not in arms
+    ]
+    return tuple(entries)
+
+
+_HIDDEN_BY_ABSENCE = {
+    "base": (
+        "Whether what the student lacks was lost or never there",
+        "The student before distillation (arm base) was not asked, so a fault of the student may "
+        "be older than its distillation.",
+    ),
+    "teacher_again": (
+        "How much of each loss is noise",
+        "The teacher was not asked a second time (arm teacher_again), so there is no noise floor "
+        "to hold a loss against.",
+    ),
+    "control": (
+        "Whether the teacher was needed",
+        "No model trained on the same prompts without the teacher (arm control) was asked, so "
+        "what distillation gained is not told apart from what the prompts alone would have.",
+    ),
+}
+
+
+def _gate(verdict: Verdict, severity: Severity) -> Gate:
+    if severity == Severity.MAY_LOSE:
+        return Gate.PASS
+    if verdict == Verdict.LOST:
+        return Gate.FAIL
+    if severity == Severity.SHOULD:
+        return Gate.PASS
+    if verdict == Verdict.DEGRADED:
+        return Gate.FAIL
+    return Gate.UNPROVEN if verdict in UNKNOWN else Gate.PASS
+
+
+def _severity(finding: Finding, scenario: Scenario) -> Severity:
+    for target in scenario.targets:
+        if target.id == finding.id:
+            return target.severity
+    return finding.severity
+
+
+def _open_target(finding: Finding) -> NotKnown:
+    """What is open about one target, and what would close it."""
+    label = VERDICTS[finding.verdict].label
+    why = finding.why
+    if finding.verdict == Verdict.INCONCLUSIVE and finding.power is not None:
+        have, need = finding.power.achieved_items, finding.power.items_needed
+        if need is None:
+            why += f" No number of items is known to settle it ({have:,} were asked)."
+        else:
+            why += f" About {need:,} items would show it if nothing was lost ({have:,} were asked)."
+    return NotKnown(
+        what=f"{finding.id} ({finding.dimension}; {SEVERITIES[finding.severity]}; {label})", why=why
+    )

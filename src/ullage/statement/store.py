@@ -1,0 +1,288 @@
+"""The Statement as bytes: canonical JSON, reading it back, its schema, and writing all three views.
+
+Canonical means that equal statements give equal bytes: keys sorted, two-space indents, UTF-8,
+floats in their shortest form that reads back equal, no NaN, one newline at the end.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import math
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pydantic
+from pydantic_core import ErrorDetails
+
+from ullage.errors import InfrastructureError, InputError, UllageError
+from ullage.statement import sanitise
+from ullage.statement.document import SCHEMA_VERSION, Statement
+from ullage.statement.html import to_html
+from ullage.statement.markdown import to_markdown
+from ullage.statement.words import several
+
+NAMES = ("statement.json", "statement.html", "statement.md")
+KIND = "ullage.distillation-loss-statement"
+SCHEMA_ID = f"urn:ullage:schema:statement:{SCHEMA_VERSION}"
+
+MAX_BYTES = 256 * 2**20
+MAX_DEPTH = 64
+"""Of lists and objects within each other: far above what a statement has, far below a crash."""
+
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_NOT_ALLOWED = {errno.EACCES, errno.EPERM, errno.EROFS}
+
+
+def to_bytes(statement: Statement) -> bytes:
+    r"""The statement as canonical JSON.
+
+    Control, bidirectional and other hidden characters are ``\u`` escapes, so that showing the file
+    in a terminal does nothing but show it.
+
+    Raises:
+        ValueError: a number is NaN or infinite, or a free-form part (`distillation`, an arm's
+            `description`) holds what JSON cannot.
+    """
+    data = statement.model_dump(mode="json")
+    try:
+        text = json.dumps(data, ensure_ascii=False, allow_nan=False, sort_keys=True, indent=2)
+    except (ValueError, TypeError):
+        for place, value in _leaves(data):
+            if isinstance(value, float) and not math.isfinite(value):
+                raise ValueError(f"{place} is {value}, which a statement cannot hold") from None
+        raise
+    return (sanitise.json_text(text) + "\n").encode()
+
+
+def read(path: Path) -> Statement:
+    """A statement from its JSON file.
+
+    Raises:
+        InputError: one line with the file, the place, what was found and what would do.
+    """
+    data = _parse(path, _load(path))
+    if not isinstance(data, dict) or data.get("kind") != KIND:
+        raise _refusal(path, "is not a Distillation Loss Statement; give a run's statement.json")
+    version = data.get("schema_version")
+    if version != SCHEMA_VERSION:
+        raise _refusal(
+            path,
+            f"schema_version is {_found(version)}, this Ullage reads {SCHEMA_VERSION!r}; read it "
+            "with the version of Ullage that wrote it",
+        )
+    try:
+        return Statement.model_validate_json(json.dumps(data), strict=True)
+    except pydantic.ValidationError as error:
+        first, *others = error.errors(include_url=False)
+        more = f" (and {several(len(others), 'more problem')})" if others else ""
+        what = f"{_problem(first)}{more}; judge the run again to write it anew"
+        raise _refusal(path, what) from None
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema (2020-12) of `statement.json`, as `ullage schema statement` exports it."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": SCHEMA_ID,
+        "version": SCHEMA_VERSION,
+    } | Statement.model_json_schema(mode="serialization")
+
+
+def write_all(statement: Statement, folder: Path) -> dict[str, Path]:
+    """Write statement.json, .html and .md: all of them, or none.
+
+    Everything is rendered and stored beside its place before anything is put in it, so a full disk
+    or a crash leaves what was there before. (Renames come one after another: a crash between two
+    leaves each file whole, and writing again mends the set.)
+
+    Returns:
+        The path of each, by its name.
+
+    Raises:
+        InputError: the folder is missing, not writable, or its disk is full.
+        InfrastructureError: the disk failed.
+    """
+    rendered = dict(
+        zip(
+            NAMES,
+            (to_bytes(statement), to_html(statement).encode(), to_markdown(statement).encode()),
+            strict=True,
+        )
+    )
+    waiting: dict[str, Path] = {}
+    try:
+        for name, content in rendered.items():
+            waiting[name] = _store_beside(folder, name, content)
+        for name in NAMES:
+            waiting[name].replace(folder / name)
+            del waiting[name]
+        _sync_folder(folder)
+    except OSError as error:
+        raise _io_error(folder, error) from error
+    finally:
+        for temporary in waiting.values():
+            temporary.unlink(missing_ok=True)
+    return {name: folder / name for name in NAMES}
+
+
+def _store_beside(folder: Path, name: str, content: bytes) -> Path:
+    """Write to a temporary file of the folder and make sure that the disk has it."""
+    handle, text = tempfile.mkstemp(prefix=f".{name}.", suffix=".part", dir=folder)
+    temporary = Path(text)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        mask = os.umask(0)
+        os.umask(mask)
+        temporary.chmod(0o666 & ~mask)  # mkstemp makes it private; this is a document to share
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    return temporary
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name != "posix":
+        return  # a folder cannot be opened there; the renames are as durable as the system makes it
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _io_error(folder: Path, error: OSError) -> UllageError:
+    where = sanitise.terminal(str(folder))
+    if error.errno in _NO_ROOM:
+        return InputError(
+            f"{where}: the disk is full, no statement was written; make room and judge again "
+            "(nothing is asked twice)"
+        )
+    if error.errno in _NOT_ALLOWED:
+        return InputError(
+            f"{where}: is not writable ({error.strerror}); make it so, or name another folder"
+        )
+    if error.errno in (errno.ENOENT, errno.ENOTDIR):
+        return InputError(f"{where}: is not a folder; make it, or name another")
+    if error.errno in (errno.EISDIR, errno.ENOTEMPTY):
+        return InputError(
+            f"{where}: a folder stands where a statement file goes ({error.strerror}); move it away"
+        )
+    return InfrastructureError(f"{where}: the statement cannot be written: {error.strerror}")
+
+
+def _load(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        raise _refusal(path, "there is no such file; give a run's statement.json") from None
+    except IsADirectoryError:
+        raise _refusal(path, "is a folder; give the statement.json in it") from None
+    except OSError as error:
+        raise _refusal(
+            path, f"cannot be read ({error.strerror}); check that it is a file you may read"
+        ) from None
+    if len(content) > MAX_BYTES:
+        raise _refusal(path, f"is larger than {MAX_BYTES // 2**20} MiB, which no statement is")
+    if not content.strip():
+        raise _refusal(path, "is empty; judge the run again to write it anew")
+    return content
+
+
+def _parse(path: Path, content: bytes) -> Any:
+    """The JSON of a file, refusing what the canonical form never has."""
+
+    def pairs(entries: list[tuple[str, Any]]) -> dict[str, Any]:
+        table = dict(entries)
+        if len(table) < len(entries):
+            keys = [key for key, _ in entries]
+            twice = next(key for key in keys if keys.count(key) > 1)
+            raise ValueError(f"key {_found(twice)} is there twice")
+        return table
+
+    def finite(text: str) -> float:
+        value = float(text)
+        if not math.isfinite(value):
+            raise ValueError(f"number {_found(text)} is not finite")
+        return value
+
+    try:
+        text = content.decode()
+        data = json.loads(text, object_pairs_hook=pairs, parse_float=finite, parse_constant=finite)
+        depth = _depth(data)
+    except UnicodeDecodeError as error:
+        raise _refusal(
+            path, f"byte {error.start:,} is not UTF-8; give the file as Ullage wrote it"
+        ) from None
+    except json.JSONDecodeError as error:
+        raise _refusal(
+            path,
+            f"line {error.lineno}, column {error.colno}: is not JSON ({error.msg}); "
+            "give the file as Ullage wrote it",
+        ) from None
+    except RecursionError:
+        depth = MAX_DEPTH + 1
+    except ValueError as error:
+        raise _refusal(path, f"{error}; give the file as Ullage wrote it") from None
+    if depth > MAX_DEPTH:
+        raise _refusal(path, f"is nested more than {MAX_DEPTH} deep, which no statement is")
+    return data
+
+
+def _depth(data: Any) -> int:
+    """Lists and objects within each other, without recursion; stops counting past the limit."""
+    depth, layer = 0, [data]
+    while layer and depth <= MAX_DEPTH:
+        layer = [
+            child
+            for node in layer
+            if isinstance(node, dict | list)
+            for child in (node.values() if isinstance(node, dict) else node)
+        ]
+        depth += 1
+    return depth
+
+
+def _problem(error: ErrorDetails) -> str:
+    place = sanitise.terminal(_place(error["loc"]))
+    if error["type"] == "extra_forbidden":
+        return f"{place} is not known to a statement"
+    if error["type"] == "missing":
+        return f"{place} is missing"
+    message = sanitise.terminal(error["msg"].removeprefix("Value error, "))
+    if isinstance(error["input"], dict | list):
+        return f"{place}: {message}"
+    return f"{place}: {message}, found {_found(error['input'])}"
+
+
+def _place(loc: tuple[int | str, ...]) -> str:
+    """``findings[3].loss.low``."""
+    steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in loc)
+    return "".join(steps).removeprefix(".")
+
+
+def _found(value: Any) -> str:
+    return sanitise.terminal(json.dumps(value, ensure_ascii=False), limit=60)
+
+
+def _refusal(path: Path, what: str) -> InputError:
+    return InputError(f"{sanitise.terminal(str(path))}: {what}")
+
+
+def _leaves(data: Any, place: str = "") -> Iterator[tuple[str, Any]]:
+    """Every plain value of JSON-ready data with its place."""
+    if isinstance(data, dict):
+        for key, value in data.items():
+            yield from _leaves(value, f"{place}.{key}".removeprefix("."))
+    elif isinstance(data, list):
+        for index, value in enumerate(data):
+            yield from _leaves(value, f"{place}[{index}]")
+    else:
+        yield place, data
