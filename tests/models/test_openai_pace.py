@@ -27,11 +27,14 @@ from ullage.models.types import Reply
 
 
 @pytest.mark.parametrize("most", [1, 3, 12])
-def test_concurrency_reaches_its_bound_and_never_passes_it(most: int) -> None:
-    with LoopbackServer(latency=0.02) as server:
+def test_concurrency_grows_and_never_passes_its_bound(most: int) -> None:
+    with LoopbackServer(latency=0.03) as server:
         found = ask_server(server, questions(10 * most), max_concurrency=most)
-        assert server.stats()["max_in_flight"] == most
+        seen = server.stats()["max_in_flight"]
     assert all(isinstance(answer, Reply) for answer in found)
+    # A busy machine may not get all of them on their way at once; half is still adapted.
+    assert max(1, most // 2) <= seen <= most
+    assert most // 2 > FIRST_LIMIT or most < 12
 
 
 def test_concurrency_comes_down_to_what_the_endpoint_bears() -> None:
@@ -63,6 +66,19 @@ def test_slow_replies_do_not_hold_the_others_up() -> None:
             raise AssertionError
 
         assert asyncio.run(run()) < 0.9
+
+
+def test_limiter_reaches_its_bound() -> None:
+    async def run() -> None:
+        limiter = AdaptiveLimiter(12)
+        for _ in range(20):
+            limiter.release(await limiter.acquire(), Outcome.GOOD)
+        turns = [await asyncio.wait_for(limiter.acquire(), 1) for _ in range(12)]
+        assert turns == [0] * 12
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(limiter.acquire(), 0.01)
+
+    asyncio.run(run())
 
 
 def test_limiter_halves_once_for_a_round_and_grows_by_one_for_a_round() -> None:
