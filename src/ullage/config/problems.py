@@ -153,4 +153,4 @@ def _models_at(model: Any, loc: Loc) -> Iterator[type[BaseModel]]:
 
 def refuse_unknown(what: str, word: str, known: Iterable[str]) -> InputError:
     """The error for a name that is not in a list: ``no scenario 'x'; did you mean 'y'?``."""
-    return InputError(f"no {what} '{word}'; {did_you_mean(word, known)}")
+    return InputError(f"no {what} {kind_of(word)}; {did_you_mean(word, known)}")
