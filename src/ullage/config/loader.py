@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ullage.config.models import Config, Scenario, Target
-from ullage.config.problems import did_you_mean, validate
+from ullage.config.problems import validate
 from ullage.config.scenario import load_scenario
 from ullage.config.source import OVERRIDE, Loc, Source, dotted, parse, parse_value, read_text
 from ullage.errors import InputError
@@ -95,7 +95,7 @@ def _apply(source: Source, override: str) -> None:
         if depth == len(parts) - 1:
             at[step] = parse_value(text, name)
         elif isinstance(at, dict) and at.get(step) is None:
-            at[step] = {}
+            at[step] = [] if parts[depth + 1].isdecimal() else {}
             source.places[tuple(loc)] = OVERRIDE
         at = at[step]
     for place in [place for place in source.places if place[: len(loc)] == tuple(loc)]:
@@ -111,5 +111,5 @@ def _step(at: Any, part: str, name: str, loc: Loc) -> str | int:
         raise InputError(f"{name}: {dotted(loc)} holds no keys; leave out what follows it")
     if part.isdecimal() and int(part) < len(at):
         return int(part)
-    known = [str(index) for index in range(len(at))]
-    raise InputError(f"{name}: no entry '{part}' in {dotted(loc)}; {did_you_mean(part, known)}")
+    found = f"no entry '{part}' in {dotted(loc)}, which has {len(at)} in the file"
+    raise InputError(f"{name}: {found}; indices count from 0")
