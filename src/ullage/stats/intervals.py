@@ -1,15 +1,7 @@
 """Intervals that respect families and never collapse.
 
-**Means.** The values are split into what they gain and what they lose. Each half gets a Wilson
-interval whose effective sample size comes from the cluster-robust variance, and the two are put
-together by the method of variance estimates recovery (MOVER). For independent 0/1 outcomes this is
-Newcombe's hybrid score interval for paired proportions; families, scores that are not 0/1 and
-unequal sizes enter only through the variance. Where nothing varied, the interval is that of a rare
-event that takes a whole family with it and was not seen.
-
-**Other statistics** are resampled by family, both arms together.
-
-`docs/statistics.md` gives the reasons and the measured coverage.
+Means get a score interval (`ullage.stats.score`) with t quantiles; other statistics are resampled
+by family, both arms together. `docs/statistics.md` gives the reasons and the measured coverage.
 """
 
 from __future__ import annotations
@@ -24,6 +16,7 @@ from scipy import stats
 
 from ullage.stats.families import Families, FamilyLabels, TooFewError
 from ullage.stats.metrics import Functional
+from ullage.stats.score import effective_size, one_sample_ends, paired_ends
 
 __all__ = [
     "Interval",
@@ -104,16 +97,17 @@ def mean(
     families = Families.of(family, len(data))
     df = families.degrees_of_freedom()
     quantile = float(stats.t.isf((1.0 - level) / 2.0, df))
-    part = _Part.of((data - low) / (high - low), families, families.typical_size)
-    below, above = part.wilson(quantile)
-    width = high - low
+    scaled = (data - low) / (high - low)
+    average = min(max(float(scaled.mean()), 0.0), 1.0)
+    size = effective_size(scaled, average * (1.0 - average), families)
+    ends = one_sample_ends(average, size, quantile)
     return _interval(
         float(data.mean()),
-        (low + width * below, low + width * above),
+        (low + (high - low) * ends[0], low + (high - low) * ends[1]),
         quantile,
         families=families,
         level=level,
-        method="cluster Wilson",
+        method="clustered score",
         df=df,
     )
 
@@ -149,73 +143,19 @@ def mean_difference(
     quantile = float(stats.t.isf((1.0 - level) / 2.0, df))
     width = high - low
     difference = (data_t - data_s) / width
-    below, above = _mover(difference, families, quantile)
+    gain = float(np.maximum(difference, 0.0).mean())
+    loss = float(np.maximum(-difference, 0.0).mean())
+    size = effective_size(difference, gain + loss - (gain - loss) ** 2, families)
+    ends = paired_ends(gain, loss, size, quantile)
     return _interval(
-        float(difference.mean() * width),
-        (width * below, width * above),
+        (gain - loss) * width,
+        (width * ends[0], width * ends[1]),
         quantile,
         families=families,
         level=level,
-        method="cluster MOVER-Wilson",
+        method="clustered paired score",
         df=df,
     )
-
-
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """A mean of values in [0, 1], its centred family sums, and what it is worth in items."""
-
-    mean: float
-    residuals: FloatArray
-    """(families,) centred sums, scaled so that their squares add up to the CR2 variance."""
-    jump: float
-    """Variance of the total per unit of binomial variance: the design effect."""
-    items: int
-
-    @classmethod
-    def of(cls, values: FloatArray, families: Families, jump_unseen: float) -> _Part:
-        """Measure the design effect, leaning on `jump_unseen` (in items) where little was seen."""
-        share = families.sizes / len(values)
-        average = float(np.clip(values.mean(), 0.0, 1.0))
-        sums = families.sums(values) - families.sizes * average
-        residuals = sums / np.sqrt(1.0 - share)
-        binomial = len(values) * average * (1.0 - average)
-        # One unit of binomial variance (about one event) of belief in the unseen jump: it decides
-        # when nothing happened and is forgotten after a few events.
-        jump = (float(residuals @ residuals) + jump_unseen) / (binomial + 1.0)
-        return cls(average, residuals, jump, len(values))
-
-    def wilson(self, quantile: float) -> tuple[float, float]:
-        """Wilson's score interval at the effective sample size (Wilson 1927, equation 3)."""
-        penalty = quantile**2 * self.jump / self.items
-        centre = (self.mean + penalty / 2.0) / (1.0 + penalty)
-        half = math.sqrt(penalty * self.mean * (1.0 - self.mean) + penalty**2 / 4.0) / (
-            1.0 + penalty
-        )
-        return max(centre - half, 0.0), min(centre + half, 1.0)
-
-
-def _mover(difference: FloatArray, families: Families, quantile: float) -> tuple[float, float]:
-    """Interval of the mean of differences in [-1, 1] from those of its two halves.
-
-    Zou & Donner (2008), equation 2, with the covariance of Newcombe (1998, method 10).
-    """
-    unseen = _Part.of(np.abs(difference), families, families.typical_size).jump
-    gain = _Part.of(np.maximum(difference, 0.0), families, unseen)
-    loss = _Part.of(np.maximum(-difference, 0.0), families, unseen)
-    (gain_low, gain_high), (loss_low, loss_high) = gain.wilson(quantile), loss.wilson(quantile)
-    scale = math.sqrt(
-        float(gain.residuals @ gain.residuals) * float(loss.residuals @ loss.residuals)
-    )
-    correlation = float(gain.residuals @ loss.residuals) / scale if scale > 0.0 else 0.0
-    centre = gain.mean - loss.mean
-
-    def reach(one: float, other: float) -> float:
-        return math.sqrt(max(one**2 + other**2 - 2.0 * correlation * one * other, 0.0))
-
-    low = centre - reach(gain.mean - gain_low, loss_high - loss.mean)
-    high = centre + reach(gain_high - gain.mean, loss.mean - loss_low)
-    return max(low, -1.0), min(high, 1.0)
 
 
 def functional(
@@ -311,7 +251,7 @@ def _resampled(
     resamples: int,
     seed: int,
 ) -> Interval:
-    """Bootstrap whole families: bias-corrected estimate, t interval on the bootstrap error."""
+    """Bootstrap whole families; t interval about the estimate with the bootstrap's error."""
     families = Families.of(family, items)
     estimate = float(statistic(np.ones((1, items)))[0])
     if not math.isfinite(estimate):
@@ -326,11 +266,11 @@ def _resampled(
     df = families.degrees_of_freedom()
     quantile = float(stats.t.isf((1.0 - level) / 2.0, df))
     variance = float(draws.var(ddof=1)) * families.count / (families.count - 1.0)
-    unseen = width / families.count
-    error = math.sqrt(variance + unseen**2 * math.exp(-variance / unseen**2))
-    bias = float(draws.mean()) - estimate
-    low, high = estimate - bias - quantile * error, estimate - bias + quantile * error
-    ends = (max(min(low, estimate), bounds[0]), min(max(high, estimate), bounds[1]))
+    error = math.sqrt(variance + _unseen(variance, width, items, families.count, quantile))
+    ends = (
+        max(estimate - quantile * error, bounds[0]),
+        min(estimate + quantile * error, bounds[1]),
+    )
     return _interval(
         estimate,
         ends,
@@ -340,6 +280,16 @@ def _resampled(
         method="family bootstrap t",
         df=df,
     )
+
+
+def _unseen(variance: float, width: float, items: int, count: int, quantile: float) -> float:
+    """Variance owed to what no resample can show because it did not happen.
+
+    Where nothing varied the interval is that of a mean whose families may move as one (Wilson at 0
+    of `count`); it is forgotten, by e for each, as single items' worth of variation are seen.
+    """
+    events = variance * (items / width) ** 2
+    return float((width * quantile / (count + quantile**2)) ** 2 * math.exp(-events))
 
 
 def _bootstrap(

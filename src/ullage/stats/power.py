@@ -10,6 +10,7 @@ import numpy.typing as npt
 from scipy import stats
 
 from ullage.stats.families import Families, FamilyLabels
+from ullage.stats.score import largest_shown_mean
 
 MAX_ITEMS = 100_000_000
 """More than this is reported as an error rather than planned."""
@@ -59,17 +60,11 @@ def power_of_non_inferiority(
         return 0.0
     design = 1.0 + (family_size - 1.0) * intraclass_correlation
     quantile = float(stats.t.isf((1.0 - level) / 2.0, families - 1.0))
+    reachable = largest_shown_mean(margin, flip_rate, items / design, quantile)
     error = math.sqrt(flip_rate * design / items)
-    # Half-width of the MOVER-Wilson interval when both halves are seen at ψ/2.
-    penalty = quantile**2 * design / items
-    half_rate = flip_rate / 2.0
-    root = math.sqrt(penalty * half_rate * (1.0 - half_rate) + penalty**2 / 4.0)
-    centre = (half_rate + penalty / 2.0) / (1.0 + penalty)
-    up = centre + root / (1.0 + penalty) - half_rate
-    down = half_rate - max(centre - root / (1.0 + penalty), 0.0)
-    # The halves exclude each other, which correlates them by -half_rate / (1 - half_rate).
-    reach = math.sqrt(up**2 + down**2 + 2.0 * up * down * half_rate / (1.0 - half_rate))
-    return float(stats.norm.cdf((margin - reach) / error)) if error > 0.0 else float(reach < margin)
+    if error == 0.0 or math.isinf(reachable):
+        return float(reachable > 0.0)
+    return float(stats.norm.cdf(reachable / error))
 
 
 def items_for_non_inferiority(
