@@ -1,0 +1,108 @@
+"""A checkpoint on disk to a tokenizer and a `Network`, with every trouble as one line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from ullage.errors import InputError
+from ullage.models.hf.network import Network, build
+from ullage.models.hf.prompt import Prompter
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A model that is ready to be asked."""
+
+    network: Network
+    prompter: Prompter
+    ends: frozenset[int]
+    """Token ids that end a reply."""
+    context: int | None
+    """Most positions the model was made for, where it says."""
+    vocabulary: int
+
+
+def pick_device(name: str) -> torch.device:
+    """The device an option asks for; ``auto`` prefers CUDA, then MPS.
+
+    Raises:
+        InputError: the device is not there.
+    """
+    there = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    if name == "auto":
+        name = next(device for device, available in there.items() if available)
+    if not there[name]:
+        raise InputError(f"device '{name}': torch finds none here; use device: auto or cpu")
+    return torch.device(name)
+
+
+def load(path: Path, *, dtype: str, device: str, chat_template: str | None) -> Loaded:
+    """Load a checkpoint folder or a .gguf file.
+
+    Args:
+        path: where it is; nothing is fetched.
+        dtype: ``float32``, ``bfloat16`` or ``float16``.
+        device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+        chat_template: Jinja source that replaces the tokenizer's own.
+
+    Raises:
+        InputError: it cannot be loaded, or weights are missing.
+    """
+    target = pick_device(device)
+    log: Any = transformers.utils.logging
+    log.disable_progress_bar()
+    verbosity = log.get_verbosity()
+    log.set_verbosity_error()
+    try:
+        tokenizer, model = _load(path, getattr(torch, dtype))
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError, TypeError) as error:
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise InputError(
+            f"{path}: transformers {transformers.__version__} cannot load it: {reason}; "
+            "check that the folder holds a causal language model that version knows"
+        ) from error
+    finally:
+        log.set_verbosity(verbosity)
+    model = model.to(target).eval()
+    text = model.config.get_text_config()
+    return Loaded(
+        network=build(model),
+        prompter=Prompter(tokenizer, chat_template),
+        ends=_ends(model, tokenizer),
+        context=getattr(text, "max_position_embeddings", None),
+        vocabulary=int(text.vocab_size),
+    )
+
+
+def _load(path: Path, dtype: torch.dtype) -> tuple[Any, Any]:
+    gguf = {"gguf_file": path.name} if path.is_file() else {}
+    folder = path.parent if gguf else path
+    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, **gguf)
+    auto: Any = AutoModelForCausalLM
+    model, report = auto.from_pretrained(
+        folder, dtype=dtype, local_files_only=True, output_loading_info=True, **gguf
+    )
+    for trouble in ("missing_keys", "mismatched_keys"):
+        if found := sorted(map(str, report.get(trouble) or ())):
+            raise InputError(
+                f"{path}: {len(found)} weights of the model are {trouble.partition('_')[0]}, "
+                f"such as '{found[0]}'; save the model again"
+            )
+    return tokenizer, model
+
+
+def _ends(model: Any, tokenizer: Any) -> frozenset[int]:
+    """What ends a reply: the generation defaults' EOS ids and the tokenizer's."""
+    configured = model.generation_config.eos_token_id if model.generation_config else None
+    ids = configured if isinstance(configured, list) else [configured]
+    return frozenset(int(end) for end in [*ids, tokenizer.eos_token_id] if end is not None)
