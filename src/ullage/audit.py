@@ -106,7 +106,8 @@ def arm_views(loaded: Loaded, models: Mapping[str, Model]) -> dict[str, ArmView]
     again = config.arms.teacher_again.temperature
     views = {}
     for role, model in models.items():
-        is_again = role == "teacher_again"
+        # A recording asked again can only repeat itself.
+        is_again = role == "teacher_again" and config.arms.teacher.scheme != "recorded"
         temperature = config.decoding.temperature
         if is_again and again is not None:
             temperature = again

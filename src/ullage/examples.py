@@ -78,7 +78,7 @@ def _find_items(probe: Probe, plan: Plan, wanted: set[str]) -> dict[str, Item]:
     return {item.id: item for item in planned if item.id in wanted}
 
 
-def _example(  # noqa: PLR0917
+def _example(
     item: Item,
     probe: Probe,
     plan: Plan,

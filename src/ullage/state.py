@@ -85,7 +85,9 @@ def _notes(config: Config, plan: Plan) -> list[str]:
         )
     again = plan.arms.get("teacher_again")
     if again is not None:
-        if again.deterministic and again.temperature == 0.0:
+        if not again.again:
+            notes.append("The teacher is a recording: asked again it repeats itself.")
+        elif again.deterministic and again.temperature == 0.0:
             notes.append(
                 "The teacher is deterministic and was decoded greedily, so asked again it repeats "
                 "itself: the noise floor of greedy metrics is zero by construction."

@@ -55,9 +55,11 @@ def gate(finding: Finding, scenario: Scenario) -> Gate:
 
 
 def exit_code(findings: Iterable[Finding], scenario: Scenario) -> int:
-    """0 pass, 1 a target failed, 3 unproven where the scenario demands proof; 1 wins over 3.
+    """0 pass, 1 a target failed, 4 too many items could not be asked, 3 unproven; in that order.
 
-    A target of the scenario that no finding speaks of is unmeasured.
+    4 is for targets that are not `may_lose`: nothing was learnt about the student, so asking again
+    may mend it. 3 is for scenarios that demand proof. A target of the scenario that no finding
+    speaks of is unmeasured.
     """
     findings = list(findings)
     gates = [gate(finding, scenario) for finding in findings]
@@ -69,6 +71,8 @@ def exit_code(findings: Iterable[Finding], scenario: Scenario) -> int:
     ]
     if Gate.FAIL in gates:
         return 1
+    if any(f.infrastructure and _severity(f, scenario) is not Severity.MAY_LOSE for f in findings):
+        return 4
     return 3 if Gate.UNPROVEN in gates and scenario.demands_proof else 0
 
 
@@ -104,7 +108,8 @@ def outcome_sentence(statement: Statement) -> str:
         return "Nothing was judged, so nothing is known."
     kept, lost = counts[Verdict.PRESERVED], counts[Verdict.LOST]
     if kept == total:
-        return f"The student kept all {several(total, 'capability', 'capabilities')} asked about."
+        every = "the one capability" if total == 1 else f"all {total} capabilities"
+        return f"The student kept {every} asked about."
     clauses = [
         f"kept {kept or 'none'} of {several(total, 'capability', 'capabilities')}",
         f"lost {lost or 'none'}",
