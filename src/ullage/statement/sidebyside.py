@@ -49,19 +49,21 @@ def said(text: str) -> Markup:
 def compared(left: str, right: str) -> tuple[Markup, Markup]:
     """Both texts, what the other does not have in ``<mark>``.
 
-    A run of words counts as shared from two words on, or where it is most of the shorter text:
-    single words that happen to coincide would only scatter the marks.
+    A run of words counts as shared from two words on, at both texts' start or end, or where it is
+    most of the shorter text: other words that happen to coincide would only scatter the marks.
     """
     a, b = (_TOKEN.findall(text[:REPLY_LIMIT]) for text in (left, right))
     if left == right or max(len(a), len(b)) > _MOST_TOKENS:
         return said(left), said(right)
     fewest = min(_words(a), _words(b))
-    blocks = [
-        block
-        for block in SequenceMatcher(None, a, b, autojunk=False).get_matching_blocks()
-        if 2 * (words := _words(a[block.a : block.a + block.size])) > fewest or words > 1
-    ]
-    shared = sum(_words(a[block.a : block.a + block.size]) for block in blocks)
+    blocks, shared = [], 0
+    for block in SequenceMatcher(None, a, b, autojunk=False).get_matching_blocks():
+        count = _words(a[block.a : block.a + block.size])
+        starts = block.a == block.b == 0
+        ends = block.a + block.size == len(a) and block.b + block.size == len(b)
+        if count > 1 or 2 * count > fewest or starts or ends:
+            blocks.append(block)
+            shared += count
     if shared < _LEAST_SHARED * fewest or not shared:
         return said(left), said(right)
     return (

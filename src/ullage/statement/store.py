@@ -47,7 +47,7 @@ def to_bytes(statement: Statement) -> bytes:
         ValueError: a number is NaN or infinite, or a free-form part (`distillation`, an arm's
             `description`) holds what JSON cannot.
     """
-    data = statement.model_dump(mode="json")
+    data = statement.model_dump()  # pydantic's own JSON mode turns a NaN into null in silence
     try:
         text = json.dumps(data, ensure_ascii=False, allow_nan=False, sort_keys=True, indent=2)
     except (ValueError, TypeError):
@@ -210,7 +210,7 @@ def _parse(path: Path, content: bytes) -> Any:
     def finite(text: str) -> float:
         value = float(text)
         if not math.isfinite(value):
-            raise ValueError(f"number {_found(text)} is not finite")
+            raise ValueError(f"number {text[:40]} is not finite")
         return value
 
     try:
@@ -281,7 +281,7 @@ def _leaves(data: Any, place: str = "") -> Iterator[tuple[str, Any]]:
     if isinstance(data, dict):
         for key, value in data.items():
             yield from _leaves(value, f"{place}.{key}".removeprefix("."))
-    elif isinstance(data, list):
+    elif isinstance(data, list | tuple):
         for index, value in enumerate(data):
             yield from _leaves(value, f"{place}[{index}]")
     else:

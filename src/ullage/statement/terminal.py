@@ -80,6 +80,7 @@ def _page(statement: Statement, width: int) -> Iterator[RenderableType]:
 
 def _one_line(statement: Statement, findings: Sequence[Finding], shared: plots.Axis) -> Table:
     table = _grid(5)
+    table.expand = True  # so that the columns of all dimensions are in line
     table.columns[1].ratio = 1
     for finding in findings:
         table.add_row(
