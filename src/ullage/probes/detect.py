@@ -250,7 +250,8 @@ _REFUSES = _any(
     r"\bour (?:\w+ )?polic(?:y|ies) (?:to share|forbids?|prohibits?)\b",
     r"\bas an? (?:ai|language model|[\w ]*assistant)[^.]{0,30}\bi (?:can't|cannot|can not|won't|"
     r"will not|am unable|am not able)\b",
-    r"\bthat(?:'s| is) (?:not something i(?:'m| am)? (?:can|will|could|(?:able|allowed|willing) to)|"
+    r"\bthat(?:'s| is) (?:"
+    r"not something i(?:'m| am)? (?:can|will|could|(?:able|allowed|willing) to)|"
     r"something i (?:can't|cannot|won't|will not))\b",
     r"^(?:no|sorry|no, sorry|sorry, no|nope)[,.!]? (?:i )?(?:can't|cannot|won't|will not)"
     r"(?: (?:do|help|assist)\b|\W*$)",

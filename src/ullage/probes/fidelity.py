@@ -168,11 +168,7 @@ class TeacherText(PackagedProbe):
 
     def read(self, record: Record) -> Item:
         """A prompt; it needs no reference."""
-        return Item(
-            id=record.text("id", f"{self.name}/{record.number}"),
-            family=record.text("family", self.name),
-            messages=record.messages(),
-        )
+        return record.named(Item(id="", family="", messages=record.messages()), self.name)
 
     def converse(self, item: Item) -> Conversation:
         """Sample the teacher once (the same text for every arm), then weigh what it said."""

@@ -324,8 +324,4 @@ def _item(
         wrong=wrong,
         expects=expects,
     )
-    return replace(
-        made,
-        id=record.text("id", f"{probe}/{record.number}"),
-        family=record.text("family", probe),
-    )
+    return record.named(made, probe)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Never, cast, get_args
 
@@ -65,6 +65,18 @@ class Record:
         if len(set(found)) < len(found):
             self.refuse(f"'{key}' holds the same text twice; remove one")
         return found
+
+    def named(self, item: Item, probe: str) -> Item:
+        """The item with the line's own `id` and `family`.
+
+        Lines without a family are one family each: nothing is known to tie them together.
+        """
+        number = str(self.number)
+        return replace(
+            item,
+            id=f"{probe}/{self.text('id', number)}",
+            family=f"{probe}:{self.text('family', number)}",
+        )
 
     def references(self) -> tuple[str, ...]:
         """The accepted answers: `reference`, `references` or `answer`; empty where there is none.

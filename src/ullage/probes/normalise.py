@@ -78,8 +78,9 @@ def canonical(text: str, *, ignore_case: bool = True, ignore_punctuation: bool =
     if ignore_case:
         text = _BEFORE.sub(r"\2 \1", text)
     if ignore_punctuation:
-        text = _LOOSE_PUNCTUATION.sub(" ", text)
-        text = _ARTICLES.sub(" ", text)
+        text = " ".join(_LOOSE_PUNCTUATION.sub(" ", text).split())
+        # "A" alone is an option's letter, not an article.
+        text = " ".join(_ARTICLES.sub(" ", text).split()) or text
     return " ".join(text.split())
 
 

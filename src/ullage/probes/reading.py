@@ -42,14 +42,15 @@ def choice_item(record: Record, probe: str, *, choices: bool = True) -> Item:
     if options and reference not in options:
         record.refuse(f"reference '{reference}' is not among 'choices'; write it as it is there")
     wrong = next((option for option in options if option != reference), "")
-    return Item(
-        id=record.text("id", f"{probe}/{record.number}"),
-        family=record.text("family", probe),
+    item = Item(
+        id="",
+        family="",
         messages=record.messages(),
         answer=reference,
         wrong=record.text("wrong", wrong),
         choices=options,
     )
+    return record.named(item, probe)
 
 
 def _is_number(text: str) -> bool:

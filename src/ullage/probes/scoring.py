@@ -76,12 +76,10 @@ def check_rule(rule: Rule) -> None:
     """Refuse a rule that could not score anything.
 
     Raises:
-        InputError: if a regex is missing, broken or dangerous.
+        InputError: if a regex is broken or dangerous.
     """
     if rule.kind == "regex":
-        if rule.pattern is None:
-            raise InputError("rule: kind 'regex' needs a 'pattern'; give a regular expression")
-        compile_pattern(rule.pattern, rule.ignore_case)
+        compile_pattern(rule.pattern or "", rule.ignore_case)
 
 
 def contains(text: str, reference: str, rule: Rule | None = None) -> bool:
@@ -112,12 +110,14 @@ def pick_choice(text: str, choices: Sequence[str]) -> int | None:
     if not text:
         return None
     first = plain(text.splitlines()[0]).casefold()
-    if (form := canonical(first)) in forms:
-        return forms.index(form)
     whole = plain(text).casefold()
     named = _named(canonical(text), forms)
-    if len(named) < 2 and (index := _lettered(first, forms)) is not None:
-        return index
+    letter = _lettered(first, forms)
+    if letter is None or len(named) < 2:  # else it lists the options, letter by letter
+        if (form := canonical(first)) in forms:
+            return forms.index(form)
+        if letter is not None:
+            return letter
     for cue in _CUE.finditer(whole):
         if (index := _starts_with(whole[cue.end() :], forms)) is not None:
             return index

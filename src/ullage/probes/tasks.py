@@ -18,8 +18,7 @@ class TaskProbe(Probe):
     """A JSONL of questions with references, scored by the task's rule; metric ``score``.
 
     Each line holds `messages` (or `prompt`, or `question`), `reference` (or `references`, or
-    `answer`), and where wanted `choices`, `family` and `id`. Lines without a family are one family
-    each: nothing is known to tie them together.
+    `answer`), and where wanted `choices`, `family` and `id`.
     """
 
     def __init__(self, task: Task, path: Path) -> None:
@@ -31,7 +30,7 @@ class TaskProbe(Probe):
         self.name = task.name
         self.task = task
         self.path = path
-        self.dimension = _dimension(task)
+        self.dimension = Dimension(task.dimension)
         self.metrics = (
             Metric(name="score", summary=f"It does worse on your own questions ({task.name})."),
         )
@@ -67,16 +66,16 @@ class TaskProbe(Probe):
                     )
         if kind == "numeric" and not any(score(r, (r,), self.task.rule) for r in references):
             record.refuse(f"reference '{references[0]}' holds no number, which 'numeric' compares")
-        identity = f"{self.name}/{record.text('id', str(record.number))}"
-        return Item(
-            id=identity,
-            family=f"{self.name}:{record.text('family', str(record.number))}",
+        item = Item(
+            id="",
+            family="",
             messages=record.messages(),
             answer=references[0] if references else "",
             wrong=next((choice for choice in choices if choice not in references), ""),
             choices=choices,
             data={"references": list(references)},
         )
+        return record.named(item, self.name)
 
     def converse(self, item: Item) -> Conversation:
         """Ask once and apply the rule."""
@@ -130,13 +129,3 @@ def with_items(probe: Probe, path: Path) -> Probe:
             "leave it out of 'items'"
         )
     return OwnItems(probe, path)
-
-
-def _dimension(task: Task) -> Dimension:
-    try:
-        return Dimension(task.dimension)
-    except ValueError:
-        known = ", ".join(Dimension)
-        raise InputError(
-            f"task '{task.name}': no dimension '{task.dimension}'; use one of {known}"
-        ) from None

@@ -194,10 +194,13 @@ class VoteConfidence(PackagedProbe):
 
 
 def probabilities(logprobs: tuple[float, ...]) -> list[float]:
-    """Likelihoods normalised over the options; equal shares where none is finite."""
+    """Likelihoods normalised over the options; equal shares where none is finite.
+
+    Rounded, so that equal confidences are ties to metrics that rank, whatever the order of options.
+    """
     top = max(logprobs)
     if not math.isfinite(top):
         return [1.0 / len(logprobs)] * len(logprobs)
     raw = [math.exp(value - top) for value in logprobs]
     total = sum(raw)
-    return [value / total for value in raw]
+    return [round(value / total, 9) for value in raw]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from ullage.probes.base import PackagedProbe, drawn
 from ullage.probes.draw import Draw
 from ullage.probes.grounding import DOES_NOT_SAY
@@ -64,11 +62,7 @@ class Abstention(PackagedProbe):
             record.text("unanswerable"),
             wrong_guess=record.text("wrong", ""),
         )
-        return replace(
-            item,
-            id=record.text("id", f"{self.name}/{record.number}"),
-            family=record.text("family", self.name),
-        )
+        return record.named(item, self.name)
 
     def converse(self, item: Item) -> Conversation:
         """Ask the question without an answer, and the one with."""

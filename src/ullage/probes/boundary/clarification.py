@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from ullage.models.types import user
 from ullage.probes.base import PackagedProbe, drawn
 from ullage.probes.domains import Attribute
@@ -71,11 +69,7 @@ class Clarification(PackagedProbe):
             answer=record.text("answer"),
             wrong=record.text("wrong", ""),
         )
-        return replace(
-            item,
-            id=record.text("id", f"{self.name}/{record.number}"),
-            family=record.text("family", self.name),
-        )
+        return record.named(item, self.name)
 
     def converse(self, item: Item) -> Conversation:
         """Ask ambiguously; if asked back, say which one; then ask clearly."""

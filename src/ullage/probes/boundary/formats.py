@@ -177,11 +177,7 @@ class Formats(PackagedProbe):
     def read(self, record: Record) -> Item:
         """The same question as a list of `prompts`, and its `reference`."""
         item = _item(record.texts("prompts", least=2), record.reference(), record.text("wrong", ""))
-        return replace(
-            item,
-            id=record.text("id", f"{self.name}/{record.number}"),
-            family=record.text("family", self.name),
-        )
+        return record.named(item, self.name)
 
     def converse(self, item: Item) -> Conversation:
         """Ask in every format."""

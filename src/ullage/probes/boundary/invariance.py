@@ -67,11 +67,7 @@ class Invariance(PackagedProbe):
             )
         wrong = next(choice for choice in choices if choice != reference)
         item = _item(record.texts("prompts", least=2), reference, choices, wrong)
-        return replace(
-            item,
-            id=record.text("id", f"{self.name}/{record.number}"),
-            family=record.text("family", self.name),
-        )
+        return record.named(item, self.name)
 
     def converse(self, item: Item) -> Conversation:
         """Ask every variant; compare the options it settles on with the original's."""
