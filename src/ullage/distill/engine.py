@@ -1,0 +1,367 @@
+"""Training on transformers' Trainer: order of rows, checkpoints, progress, stopping cleanly."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+from torch.utils.data import Sampler
+from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
+
+from ullage.config.models import Distill
+from ullage.distill.checkpoint import quiet
+from ullage.distill.module import DistillationModule, collate
+from ullage.distill.objectives import IGNORED
+from ullage.distill.recipe import planned_steps
+from ullage.distill.rendering import Example
+from ullage.distill.result import Progress, Report, Stopped
+from ullage.errors import InputError
+
+
+class Stop:
+    """A wish to stop, asked for by Ctrl-C or a terminating signal."""
+
+    wanted = False
+
+
+@contextmanager
+def stop_on_signal() -> Iterator[Stop]:
+    """Turn the first SIGINT or SIGTERM into a wish, so that a step ends and is saved.
+
+    A second one does what it always did. Outside the main thread signals are left alone.
+    """
+    stop = Stop()
+    previous: dict[signal.Signals, Any] = {}
+
+    def restore() -> None:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+    def note(_number: int, _frame: FrameType | None) -> None:
+        stop.wanted = True
+        restore()
+
+    try:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            previous[number] = signal.signal(number, note)
+    except ValueError:
+        previous.clear()
+    try:
+        yield stop
+    finally:
+        restore()
+
+
+class RowOrder(Sampler[int]):
+    """Rows in random order, similar lengths together: a pure function of seed and epoch.
+
+    Trainer's own grouping draws from the global generator, which a resumed epoch cannot replay.
+    """
+
+    def __init__(self, lengths: Sequence[int], batch_size: int, seed: int) -> None:
+        self._lengths = lengths
+        self._batch_size = batch_size
+        self._seed = seed
+        self._epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose which epoch's order comes next."""
+        self._epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self._lengths)
+
+    def __iter__(self) -> Iterator[int]:
+        generator = torch.Generator().manual_seed((self._seed << 20) + self._epoch)
+        order = torch.randperm(len(self._lengths), generator=generator).tolist()
+        pool = self._batch_size * 32
+        batches = []
+        for start in range(0, len(order), pool):
+            rows = sorted(order[start : start + pool], key=lambda row: -self._lengths[row])
+            batches += [
+                rows[first : first + self._batch_size]
+                for first in range(0, len(rows), self._batch_size)
+            ]
+        # A short batch anywhere but last would shift every batch after it.
+        whole = [batch for batch in batches if len(batch) == self._batch_size]
+        short = [batch for batch in batches if len(batch) < self._batch_size]
+        for index in torch.randperm(len(whole), generator=generator).tolist():
+            yield from whole[index]
+        for batch in short:
+            yield from batch
+
+
+@dataclass(slots=True)
+class Tally:
+    """Sums of loss terms over labels since the last `take`."""
+
+    sums: dict[str, float] = field(default_factory=dict)
+    labels: int = 0
+
+    def add(self, outputs: dict[str, torch.Tensor], labels: int) -> None:
+        """Count one batch."""
+        for name, value in outputs.items():
+            if name != "loss":
+                self.sums[name] = self.sums.get(name, 0.0) + float(value)
+        self.labels += labels
+
+    def means(self) -> dict[str, float]:
+        """Nats per label of each term."""
+        return {name: total / max(self.labels, 1) for name, total in self.sums.items()}
+
+
+class DistillationTrainer(Trainer):
+    """Trainer that saves and loads the student alone and knows its loss terms."""
+
+    def __init__(self, lengths: Sequence[int], **options: Any) -> None:
+        super().__init__(**options)
+        self.remove_callback(PrinterCallback)
+        self._lengths = lengths
+        self.tally = Tally()
+        self.tokens = 0
+        """Tokens read in this session, padding not counted."""
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
+        batch = self.args.train_batch_size * self.args.gradient_accumulation_steps
+        return RowOrder(self._lengths, batch, self.args.seed)
+
+    def compute_loss(
+        self,
+        model: Any,
+        inputs: Any,
+        return_outputs: bool = False,
+        num_items_in_batch: Any = None,
+    ) -> Any:
+        """The loss of a batch, counted on its way."""
+        lengths = inputs.pop("lengths")
+        self.tokens += int(lengths.sum())
+        labels = int((inputs["labels"] != IGNORED).sum())
+        loss, outputs = super().compute_loss(
+            model, inputs, return_outputs=True, num_items_in_batch=num_items_in_batch
+        )
+        self.tally.add(outputs, labels)
+        return (loss, outputs) if return_outputs else loss
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        module: Any = self.accelerator.unwrap_model(self.model)
+        if state_dict is not None:
+            state_dict = {
+                name.removeprefix("student."): tensor for name, tensor in state_dict.items()
+            }
+        with quiet():
+            module.student.save_pretrained(
+                output_dir or self.args.output_dir,
+                state_dict=state_dict,
+                is_main_process=self.args.should_save,
+            )
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        module: Any = self.accelerator.unwrap_model(self.model)
+        super()._load_from_checkpoint(resume_from_checkpoint, model=module.student)
+        module.student.tie_weights()
+
+
+class _Watch(TrainerCallback):
+    """Reports each step and turns a wish to stop into a checkpoint."""
+
+    def __init__(self, stop: Stop, report: Report | None) -> None:
+        self._stop = stop
+        self._report = report
+        self._started = 0.0
+        self._first_step = 0
+        self.trainer: DistillationTrainer | None = None
+        self.last_terms: dict[str, float] = {}
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self._started = time.monotonic()
+        self._first_step = state.global_step
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        trainer = self.trainer
+        assert trainer is not None  # noqa: S101 - set right after construction
+        self.last_terms = trainer.tally.means()
+        trainer.tally = Tally()
+        if not all(math.isfinite(value) for value in self.last_terms.values()):
+            raise InputError(
+                f"distill: the loss is {self.last_terms} at step {state.global_step}; lower "
+                "distill.learning_rate or use dtype: float32"
+            )
+        if self._stop.wanted and state.global_step < state.max_steps:
+            control.should_save = True
+            control.should_training_stop = True
+        if self._report is not None:
+            seconds = max(time.monotonic() - self._started, 1e-9)
+            left = state.max_steps - state.global_step
+            self._report(
+                Progress(
+                    stage="train",
+                    done=state.global_step,
+                    total=state.max_steps,
+                    terms=self.last_terms,
+                    tokens_per_second=trainer.tokens / seconds,
+                    seconds_left=seconds / (state.global_step - self._first_step) * left,
+                )
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What training did."""
+
+    steps: int
+    resumed_from: int
+    """Step this session started at."""
+    tokens: int
+    """Read in this session."""
+    terms: dict[str, float]
+    """Loss terms of the last step."""
+
+
+def train(
+    module: DistillationModule,
+    examples: Sequence[Example],
+    recipe: Distill,
+    seed: int,
+    checkpoints: Path,
+    *,
+    stop: Stop,
+    report: Report | None = None,
+) -> Trained:
+    """Train until done or stopped, from the last whole checkpoint where there is one.
+
+    Args:
+        module: trained in place.
+        examples: rows to learn.
+        recipe: rates and sizes.
+        seed: of the order of rows (nothing else is random).
+        checkpoints: folder of checkpoints.
+        stop: looked at after every step.
+        report: called after every step.
+
+    Raises:
+        Stopped: the wish was granted; a checkpoint is on disk.
+    """
+    watch = _Watch(stop, report)
+    trainer = DistillationTrainer(
+        lengths=[len(example.ids) for example in examples],
+        model=module,
+        args=_arguments(recipe, planned_steps(recipe, len(examples)), seed, checkpoints),
+        train_dataset=list(examples),
+        data_collator=_collate_with_lengths,
+        callbacks=[watch],
+    )
+    watch.trainer = trainer
+    last = last_checkpoint(checkpoints)
+    trainer.train(resume_from_checkpoint=None if last is None else str(last))
+    if trainer.state.global_step < trainer.state.max_steps:
+        raise Stopped(
+            f"stopped at step {trainer.state.global_step} of {trainer.state.max_steps}, which is "
+            "saved; run the same command to go on"
+        )
+    return Trained(
+        trainer.state.global_step,
+        0 if last is None else _step_of(last),
+        trainer.tokens,
+        watch.last_terms,
+    )
+
+
+@torch.no_grad()
+def mean_terms(
+    module: DistillationModule,
+    examples: Sequence[Example],
+    recipe: Distill,
+    *,
+    stop: Stop,
+    report: Callable[[int, int], None] | None = None,
+) -> dict[str, float]:
+    """Each term and their weighted sum ``loss``, in nats per supervised token, over some rows.
+
+    Args:
+        module: in any mode; left in eval mode.
+        examples: rows to measure on; batched by length, so the result depends on nothing else.
+        recipe: for precision and batch size.
+        stop: looked at between batches.
+        report: called with (rows done, rows in all).
+
+    Raises:
+        Stopped: asked to; nothing is kept of a half-done measurement.
+    """
+    module.eval()
+    device = next(module.parameters()).device
+    ordered = sorted(examples, key=lambda example: (len(example.ids), example.ids))
+    tally = Tally()
+    for start in range(0, len(ordered), recipe.batch_size):
+        if stop.wanted:
+            raise Stopped("stopped while measuring; run the same command to go on")
+        batch = collate(ordered[start : start + recipe.batch_size])
+        batch = {name: tensor.to(device) for name, tensor in batch.items()}
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=recipe.dtype == "bfloat16"):
+            tally.add(module(**batch), int((batch["labels"] != IGNORED).sum()))
+        if report is not None:
+            report(min(start + recipe.batch_size, len(ordered)), len(ordered))
+    means = tally.means()
+    weighted = sum(term.weight * means[term.name] for term in module.objective.terms)
+    return {"loss": weighted, **means}
+
+
+def last_checkpoint(folder: Path) -> Path | None:
+    """The newest whole checkpoint; torn ones (killed while writing) are removed.
+
+    The Trainer writes ``trainer_state.json`` last, so one that parses says the rest is there.
+    """
+    whole = []
+    for path in folder.glob("checkpoint-*"):
+        try:
+            json.loads((path / "trainer_state.json").read_bytes())
+        except (OSError, ValueError):
+            shutil.rmtree(path, ignore_errors=True)
+            continue
+        whole.append(path)
+    return max(whole, key=_step_of, default=None)
+
+
+def _step_of(checkpoint: Path) -> int:
+    return int(checkpoint.name.rpartition("-")[2])
+
+
+def _collate_with_lengths(examples: Sequence[Example]) -> dict[str, torch.Tensor]:
+    lengths = torch.tensor([len(example.ids) for example in examples])
+    return {**collate(examples), "lengths": lengths}
+
+
+def _arguments(recipe: Distill, steps: int, seed: int, checkpoints: Path) -> TrainingArguments:
+    return TrainingArguments(
+        output_dir=str(checkpoints),
+        per_device_train_batch_size=recipe.batch_size,
+        gradient_accumulation_steps=recipe.gradient_accumulation,
+        max_steps=steps,
+        learning_rate=recipe.learning_rate,
+        lr_scheduler_type="cosine",
+        warmup_steps=round(recipe.warmup_share * steps),
+        weight_decay=0.0,
+        bf16=recipe.dtype == "bfloat16",
+        # Said outright: left to itself, the Trainer refuses bf16 where it finds no GPU.
+        use_cpu=not (torch.cuda.is_available() or torch.backends.mps.is_available()),
+        seed=seed,
+        save_steps=recipe.save_steps,
+        save_total_limit=1,
+        logging_strategy="no",
+        # The default replaces a NaN loss by the average so far, and trains on.
+        logging_nan_inf_filter=False,
+        remove_unused_columns=False,
+        dataloader_pin_memory=torch.cuda.is_available(),
+        disable_tqdm=True,
+        report_to="none",
+        log_level="error",
+    )

@@ -1,0 +1,62 @@
+"""A recipe with everything it names identified: how a ledger begins."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ullage.config.models import Arm
+from ullage.distill import ledger as ledgers
+from ullage.distill.corpus import Corpus
+from ullage.distill.recipe import Recipe
+from ullage.distill.signals import METHODS, Signal
+from ullage.models.registry import open_model
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What is to be done, to which bytes."""
+
+    recipe: Recipe
+    corpus: Corpus
+    root: Path
+    """Folder the configuration's relative paths are relative to."""
+    teacher_identity: str
+    start_identity: str
+    """Of the weights the student starts from, or is cut out of."""
+    items_compared: int
+    """Audit items that no row of the corpus may ask."""
+
+    digest: str
+    """Of the recipe: equal for equal settings, seed, models and rows, whatever their names and
+    places. Taken before a teacher's answers replace references, which follow from it."""
+
+    def facts(self) -> dict[str, Any]:
+        """What the ledger says before any weight is loaded."""
+        recipe, corpus = self.recipe, self.corpus
+        eaten = METHODS[recipe.settings.method]
+        return {
+            **ledgers.head(recipe.described, self.digest),
+            "teacher": {"model": recipe.teacher.model, "identity": self.teacher_identity},
+            "corpus": {
+                "path": recipe.settings.corpus,
+                "sha256": corpus.sha256,
+                "rows": corpus.rows,
+                "train": len(corpus.train),
+                "held_out": len(corpus.held_out),
+                "dropped": dict(corpus.dropped),
+                "audit_items_compared": self.items_compared,
+                "used_digest": corpus.digest,
+            },
+            "teacher_signal": {
+                "used": sorted(eaten),
+                "not_used": sorted(signal for signal in Signal if signal not in eaten),
+            },
+        }
+
+
+def identity(arm: Arm, root: Path) -> str:
+    """The identity an audit knows this arm by."""
+    return asyncio.run(open_model(arm, root)).identity

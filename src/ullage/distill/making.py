@@ -1,0 +1,246 @@
+"""The part of a distillation with models in memory: measure, train, measure, put in place."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from ullage.config.models import Arm
+from ullage.distill import ledger as ledgers
+from ullage.distill.checkpoint import finished_folder, load_model, load_tokenizer, save_model
+from ullage.distill.corpus import Row
+from ullage.distill.engine import Stop, mean_terms, stop_on_signal, train
+from ullage.distill.job import Job, identity
+from ullage.distill.module import DistillationModule, LogitsTeacher, require_plain_head
+from ullage.distill.objectives import logits_objective, text_objective
+from ullage.distill.rendering import Example, render
+from ullage.distill.result import Progress, Report, Stage
+from ullage.distill.students import aligned, load_base, make_base
+from ullage.errors import InputError
+from ullage.models.hf.load import pick_device
+
+
+class RenderedRows(NamedTuple):
+    """Rows as tokens, and what became of the others."""
+
+    examples: list[Example]
+    counts: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """Who is told, and who may ask to stop."""
+
+    stop: Stop
+    report: Report | None
+
+
+def make_student(job: Job, report: Report | None) -> dict[str, Any]:
+    """Make base and student, each part picked up where an earlier session left it.
+
+    Args:
+        job: its corpus has every reference that is to be learnt.
+        report: told of every step.
+
+    Returns:
+        The ledger, which is also in the finished folder.
+
+    Raises:
+        InputError: models, tokenizers and corpus do not fit together.
+        Stopped: asked to stop; what was done is kept.
+    """
+    started = time.monotonic()
+    base = make_base(job.recipe, job.root, job.start_identity)
+    with stop_on_signal() as stop:
+        watched = Watched(stop, report)
+        student, tokenizer = load_base(job.recipe)
+        require_plain_head(student, "student")
+        rows = {
+            "train": _rendered(job, tokenizer, job.corpus.train),
+            "held_out": _rendered(job, tokenizer, job.corpus.held_out),
+        }
+        if not rows["train"].examples:
+            raise InputError(
+                f"{job.corpus.path}: no row has a supervised token within distill.max_length "
+                f"{job.recipe.settings.max_length} ({rows['train'].counts}); raise it"
+            )
+        module = _module(job, student, tokenizer).to(pick_device("auto"))
+        before = _before(job, module, rows["held_out"].examples, watched)
+        trained = train(
+            module,
+            rows["train"].examples,
+            job.recipe.settings,
+            job.recipe.seed,
+            job.recipe.paths.checkpoints,
+            stop=stop,
+            report=report,
+        )
+        made = {
+            "tokens": {name: part.counts for name, part in rows.items()},
+            "steps": trained.steps,
+            "loss": _losses(job, module, rows, before, watched) | {"last_step": trained.terms},
+        }
+    timing = {
+        "seconds_this_session": round(time.monotonic() - started, 1),
+        "resumed_from_step": trained.resumed_from,
+        "tokens_this_session": trained.tokens,
+    }
+    return _finish(job, module, tokenizer, _origin(base) | made, timing)
+
+
+def _rendered(job: Job, tokenizer: Any, rows: Sequence[Row]) -> RenderedRows:
+    settings = job.recipe.settings
+    counts = dict.fromkeys(
+        (
+            "rows",
+            "read",
+            "supervised",
+            "masked",
+            "rows_truncated",
+            "supervised_cut",
+            "rows_without_label",
+            "rows_template_rewrites",
+        ),
+        0,
+    )
+    examples = []
+    for row in rows:
+        example = render(
+            tokenizer,
+            row.messages,
+            settings.max_length,
+            # Earlier assistant turns of a prompt are the corpus's words, not the teacher's.
+            final_only=settings.method == "black-box",
+        )
+        if example is None:
+            counts["rows_template_rewrites"] += 1
+            continue
+        counts["rows_truncated"] += example.truncated
+        counts["supervised_cut"] += example.cut
+        if example.supervised == 0:
+            counts["rows_without_label"] += 1
+            continue
+        examples.append(example)
+        counts["rows"] += 1
+        counts["read"] += len(example.ids)
+        counts["supervised"] += example.supervised
+    counts["masked"] = counts["read"] - counts["supervised"]
+    return RenderedRows(examples, counts)
+
+
+def _module(job: Job, student: Any, tokenizer: Any) -> DistillationModule:
+    recipe, settings = job.recipe, job.recipe.settings
+    if not recipe.uses_logits:
+        return DistillationModule(student, text_objective())
+    dtype = torch.bfloat16 if settings.dtype == "bfloat16" else torch.float32
+    teacher = load_model(recipe.teacher, job.root, "distill.teacher", dtype)
+    teacher.to(pick_device("auto"))
+    require_plain_head(teacher, "teacher")
+    vocabulary = aligned(
+        (teacher, load_tokenizer(recipe.teacher, job.root, "distill.teacher")),
+        (student, tokenizer),
+        [row.messages for row in job.corpus.train[:32]],
+        settings.max_length,
+    )
+    return DistillationModule(
+        student,
+        logits_objective(settings.temperature, settings.cross_entropy),
+        LogitsTeacher(teacher, vocabulary),
+    )
+
+
+def _before(
+    job: Job, module: DistillationModule, held_out: list[Example], watched: Watched
+) -> dict[str, float] | None:
+    """Loss of the base on the held-out rows: measured once, before the first step, and kept."""
+    path = job.recipe.paths.before
+    if path.exists():
+        known: dict[str, float] | None = json.loads(path.read_bytes())["held_out"]
+        return known
+    before = _measured(job, module, held_out, "base", watched)
+    ledgers.write_json(path, {"held_out": before})
+    return before
+
+
+def _losses(
+    job: Job,
+    module: DistillationModule,
+    rows: dict[str, RenderedRows],
+    before: dict[str, float] | None,
+    watched: Watched,
+) -> dict[str, Any]:
+    """Loss terms at the end, held out and on as many rows that were learnt."""
+    held_out = rows["held_out"].examples
+    sample = rows["train"].examples[: max(len(held_out), 1)]
+    return {
+        "unit": "nats per supervised token",
+        "base_held_out": before,
+        "held_out": _measured(job, module, held_out, "measure", watched),
+        "train": _measured(job, module, sample, "measure", watched),
+        "train_rows_measured": len(sample),
+    }
+
+
+def _measured(
+    job: Job, module: DistillationModule, examples: list[Example], stage: Stage, watched: Watched
+) -> dict[str, float] | None:
+    if not examples:
+        return None
+
+    def told(done: int, total: int) -> None:
+        if watched.report is not None:
+            watched.report(Progress(stage=stage, done=done, total=total))
+
+    return mean_terms(module, examples, job.recipe.settings, stop=watched.stop, report=told)
+
+
+def _origin(base: dict[str, Any]) -> dict[str, Any]:
+    """Where the student's first weights came from, and which layers were left behind."""
+    origin = {"base": {"from": base["from"], "from_identity": base["from_identity"]}}
+    if "layers" not in base:
+        return {**origin, "layers": None}
+    kept, of = base["layers"], base["of"]
+    left_out = [index for index in range(of) if index not in kept]
+    return {**origin, "layers": {"of": of, "kept": kept, "left_out": left_out}}
+
+
+def _finish(
+    job: Job,
+    module: DistillationModule,
+    tokenizer: Any,
+    made: dict[str, Any],
+    timing: dict[str, Any],
+) -> dict[str, Any]:
+    """Write the student's folder and move it into place; checkpoints are of no more use."""
+    recipe, paths = job.recipe, job.recipe.paths
+    with finished_folder(paths.output, paths.work / "student.partial") as partial:
+        save_model(module.student, tokenizer, partial)
+        base_identity = identity(Arm(model=f"hf:{paths.base}"), Path())
+        ledger = {
+            **job.facts(),
+            **made,
+            "base": {**made["base"], "identity": base_identity},
+            "student": {
+                "identity": identity(Arm(model=f"hf:{partial}"), Path()),
+                "parameters": sum(weight.numel() for weight in module.student.parameters()),
+            },
+            "precision": {
+                "student_weights": "float32",
+                "teacher_weights": recipe.settings.dtype if recipe.uses_logits else None,
+                "matrix_products": recipe.settings.dtype,
+                "losses": "float32",
+            },
+            "versions": ledgers.library_versions(),
+            "timing": timing,
+        }
+        ledgers.write_json(partial / ledgers.FILE, ledger)
+        (partial / "README.md").write_text(ledgers.card(ledger), encoding="utf-8")
+    shutil.rmtree(paths.checkpoints, ignore_errors=True)
+    return ledger

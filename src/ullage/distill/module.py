@@ -1,0 +1,157 @@
+"""The student and its objective as one module whose forward is the loss."""
+
+# ruff: noqa: N803, N806 - tensors carry their shape as a suffix
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from ullage.distill.chunked import chunked_loss
+from ullage.distill.objectives import IGNORED, Objective
+from ullage.distill.rendering import Example
+from ullage.distill.vocabulary import VocabularyMap
+from ullage.errors import InputError
+
+Batch = dict[str, torch.Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class LogitsTeacher:
+    """Gives dense logits on demand: the trunk once a batch, the head a chunk at a time."""
+
+    model: Any
+    """A causal language model of transformers, in eval mode."""
+    vocabulary: VocabularyMap
+
+    @torch.no_grad()
+    def hidden(self, student_ids_BT: torch.Tensor, mask_BT: torch.Tensor) -> torch.Tensor:
+        """Last hidden states at the masked positions, (N, H)."""
+        return trunk(self.model, self.vocabulary.inputs(student_ids_BT))[mask_BT]
+
+    @torch.no_grad()
+    def logits(self, hidden_NH: torch.Tensor) -> torch.Tensor:
+        """Logits in the student's vocabulary, (N, V), at least in float32."""
+        head = self.model.get_output_embeddings()
+        logits_NV = head(hidden_NH.to(head.weight.dtype))
+        logits_NV = logits_NV.to(torch.promote_types(logits_NV.dtype, torch.float32))
+        return self.vocabulary.logits(logits_NV)
+
+
+class DistillationModule(nn.Module):
+    """One loss path: teacher signal, objective, student.
+
+    The teacher is no submodule: it is neither trained, nor saved, nor wrapped.
+    """
+
+    accepts_loss_kwargs = True
+    """Tells the Trainer that `forward` divides by the labels of the whole accumulated batch."""
+    _keys_to_ignore_on_save = None
+
+    def __init__(
+        self,
+        student: Any,
+        objective: Objective,
+        teacher: LogitsTeacher | None = None,
+        *,
+        chunk: int | None = None,
+    ) -> None:
+        """Join a student and what it is to minimise.
+
+        Args:
+            student: a causal language model of transformers.
+            objective: the terms.
+            teacher: for objectives that eat logits.
+            chunk: positions per head application; left out, what suits the device.
+        """
+        super().__init__()
+        self.student = student
+        self.objective = objective
+        self.chunk = chunk
+        self._teacher = (teacher,)
+
+    def forward(
+        self,
+        input_ids: torch.Tensor,
+        labels: torch.Tensor,
+        num_items_in_batch: torch.Tensor | int | None = None,
+    ) -> dict[str, torch.Tensor]:
+        """The loss of a right-padded batch.
+
+        Args:
+            input_ids: (B, T).
+            labels: (B, T), already shifted; `IGNORED` where nothing is supervised.
+            num_items_in_batch: labels in all micro-batches of the step; left out: in this one.
+
+        Returns:
+            ``loss``, a scalar; and per term its sum over labels, detached.
+        """
+        mask_BT = labels != IGNORED
+        hidden_NH = trunk(self.student, input_ids)[mask_BT]
+        (teacher,) = self._teacher
+        teacher_logits = None
+        if teacher is not None:
+            teacher_hidden_NH = teacher.hidden(input_ids, mask_BT)
+
+            def teacher_logits(here: slice) -> torch.Tensor:
+                return teacher.logits(teacher_hidden_NH[here])
+
+        head = self.student.get_output_embeddings()
+        sums = chunked_loss(
+            hidden_NH,
+            head.weight,
+            getattr(head, "bias", None),
+            labels[mask_BT],
+            self.objective,
+            teacher_logits,
+            chunk=self.chunk,
+        )
+        items = mask_BT.sum() if num_items_in_batch is None else num_items_in_batch
+        # A batch without a label has loss 0, not 0/0.
+        return {"loss": sums.total / max(int(items), 1), **sums.terms}
+
+
+def trunk(model: Any, ids_BT: torch.Tensor) -> torch.Tensor:
+    """Last hidden states of a right-padded batch, (B, T, H).
+
+    No padding mask: attention is causal, padding comes last and carries no label, so no position
+    that counts can see it, and the unmasked kernels are the fast ones.
+    """
+    hidden: torch.Tensor = model.base_model(input_ids=ids_BT, use_cache=False).last_hidden_state
+    return hidden
+
+
+@torch.no_grad()
+def require_plain_head(model: Any, role: str) -> None:
+    """Refuse a model whose logits are not simply its head applied to its last hidden states.
+
+    Some architectures cap or scale logits afterwards (Gemma 2, Cohere, Granite); a loss computed
+    without that would be wrong in silence.
+
+    Raises:
+        InputError: naming the architecture.
+    """
+    head = model.get_output_embeddings()
+    ids = torch.arange(min(4, model.config.vocab_size), device=head.weight.device)[None]
+    whole = model(input_ids=ids, use_cache=False).logits.float()
+    split = head(trunk(model, ids)).float()
+    if not torch.allclose(whole, split, rtol=1e-2, atol=1e-3 * float(whole.abs().max())):
+        raise InputError(
+            f"distill.{role}: {type(model).__name__} changes its logits after the head, which the "
+            "chunked loss does not know; use another architecture"
+        )
+
+
+def collate(examples: Sequence[Example]) -> Batch:
+    """A right-padded batch; padding is id 0 and carries no label."""
+    length = max(len(example.ids) for example in examples)
+    ids_BT = torch.zeros((len(examples), length), dtype=torch.long)
+    labels_BT = torch.full((len(examples), length), IGNORED)
+    for row, example in enumerate(examples):
+        ids_BT[row, : len(example.ids)] = torch.tensor(example.ids)
+        labels_BT[row, : len(example.labels)] = torch.tensor(example.labels)
+    return {"input_ids": ids_BT, "labels": labels_BT}

@@ -1,0 +1,141 @@
+"""A configuration's `distill` section made definite: who teaches, who starts, where things go."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ullage.config.models import Arm, Config, Distill
+from ullage.distill.signals import METHODS, Signal, require_signals
+from ullage.errors import InputError
+
+_NOT_THE_RECIPE = {"output", "save_steps", "corpus", "teacher"}
+"""Settings that change where or how often things are written, or that a digest stands for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """Where a distillation reads and writes."""
+
+    corpus: Path
+    output: Path
+
+    @property
+    def base(self) -> Path:
+        """The student before distillation, ``<output>-base``."""
+        return self.output.with_name(self.output.name + "-base")
+
+    @property
+    def work(self) -> Path:
+        """Checkpoints and answers on the way, ``<output>.work``.
+
+        Beside the output, so that finished folders are moved into place and not copied.
+        """
+        return self.output.with_name(self.output.name + ".work")
+
+    @property
+    def checkpoints(self) -> Path:
+        """The Trainer's folder."""
+        return self.work / "checkpoints"
+
+    @property
+    def before(self) -> Path:
+        """Loss of the base, measured before the first step."""
+        return self.work / "before.json"
+
+    @property
+    def answers(self) -> Path:
+        """Journal of the teacher's answers (black-box); kept when all is done."""
+        return self.work / "answers.jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What is to be done, checked as far as it can be without loading anything."""
+
+    settings: Distill
+    seed: int
+    teacher: Arm
+    start: str
+    """Model reference the student's first weights come from."""
+    paths: Paths
+
+    @property
+    def uses_logits(self) -> bool:
+        """Whether the teacher's weights are needed while training."""
+        return Signal.LOGITS in METHODS[self.settings.method]
+
+    @property
+    def described(self) -> dict[str, Any]:
+        """The settings as the ledger keeps them."""
+        return {**self.settings.model_dump(mode="json", exclude={"output"}), "seed": self.seed}
+
+    def identified(self, *, teacher: str, start: str, corpus: str) -> dict[str, Any]:
+        """What the recipe's digest is taken of: settings, and hashes in place of names.
+
+        Args:
+            teacher: identity of the teacher.
+            start: identity of the weights the student starts from.
+            corpus: digest of the rows used and held out.
+        """
+        settings = self.settings.model_dump(mode="json", exclude=_NOT_THE_RECIPE)
+        if settings["layers"] is None:
+            del settings["layers"]
+        else:
+            del settings["student"]
+        return {
+            **settings,
+            "seed": self.seed,
+            "teacher": teacher,
+            "start": start,
+            "corpus": corpus,
+        }
+
+
+def resolve_recipe(config: Config, root: Path) -> Recipe:
+    """The recipe of a configuration.
+
+    Raises:
+        InputError: there is none, it does not say where the student comes from, or it asks for
+            what its teacher cannot give.
+    """
+    settings = config.distill
+    if settings is None:
+        raise InputError(
+            "distill: the configuration has no such section; add one with a corpus and an output"
+        )
+    teacher = config.arms.teacher
+    if settings.teacher is not None and settings.teacher != teacher.model:
+        teacher = Arm(model=settings.teacher)
+    require_signals(settings.method, teacher.model)
+    if (settings.student is None) == (settings.layers is None):
+        found = "neither" if settings.student is None else "both"
+        raise InputError(
+            f"distill: {found} of student (a checkpoint to start from) and layers (teacher layers "
+            "to keep) given; give one"
+        )
+    start = settings.student if settings.student is not None else teacher.model
+    if ":" not in start:
+        start = f"hf:{start}"
+    if not start.startswith("hf:"):
+        key = "student" if settings.student is not None else "layers"
+        raise InputError(
+            f"distill.{key}: '{start}' has no weights to start from; name an hf: model under "
+            "distill.student"
+        )
+    paths = Paths(_under(root, settings.corpus), _under(root, settings.output))
+    return Recipe(settings, config.seed, teacher, start, paths)
+
+
+def planned_steps(settings: Distill, rows: int) -> int:
+    """Optimiser steps for so many rows."""
+    if settings.max_steps is not None:
+        return settings.max_steps
+    per_epoch = math.ceil(rows / (settings.batch_size * settings.gradient_accumulation))
+    return max(1, math.ceil(settings.epochs * per_epoch))
+
+
+def _under(root: Path, reference: str) -> Path:
+    return (root / Path(reference).expanduser()).absolute()
