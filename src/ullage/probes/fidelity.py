@@ -25,7 +25,7 @@ MAX_SURPRISE = 8.0
 class Agreement(PackagedProbe):
     """The same short questions to the arm and to the teacher, whose answers are cached.
 
-    Flips are those of Dutta et al. 2024 (arXiv 2407.09141), section 3: right and wrong changed
+    Flips are those of Dutta et al. 2024 (arXiv 2407.09141): right and wrong changed
     places. They see what equal accuracy hides.
     """
 
@@ -37,13 +37,13 @@ class Agreement(PackagedProbe):
         Metric(
             name="agreement",
             summary="It gives the teacher's answer less often.",
-            reference="Stanton et al. 2021 (arXiv 2106.05945), section 2: top-1 agreement",
+            reference="Stanton et al. 2021 (arXiv 2106.05945): top-1 agreement",
         ),
         Metric(
             name="flips",
             summary="More answers changed between right and wrong, in either direction.",
             higher_is_better=False,
-            reference="Dutta et al. 2024 (arXiv 2407.09141), section 3",
+            reference="Dutta et al. 2024 (arXiv 2407.09141)",
         ),
         Metric(
             name="lost-answers",
@@ -158,7 +158,7 @@ class TeacherText(PackagedProbe):
             summary="The teacher's own words surprise it more: it has drifted from the teacher.",
             higher_is_better=False,
             bounds=(0.0, MAX_SURPRISE),
-            reference="Kullback and Leibler 1951, equation 2.4; Monte Carlo over teacher samples",
+            reference="Kullback and Leibler 1951; Monte Carlo over teacher samples",
         ),
     )
 

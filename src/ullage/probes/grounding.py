@@ -29,7 +29,7 @@ _UNSUPPORTED = Metric(
     name="unsupported",
     summary="It claims more that neither the text nor the question holds.",
     higher_is_better=False,
-    reference="Maynez et al. 2020 (arXiv 2005.00661), section 3.1: extrinsic hallucination",
+    reference="Maynez et al. 2020 (arXiv 2005.00661): extrinsic hallucination",
 )
 
 

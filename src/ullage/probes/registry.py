@@ -23,7 +23,7 @@ from ullage.probes.uncertainty import Confidence, VoteConfidence
 
 GROUP = "ullage.probes"
 
-_PACKAGED: dict[str, type[Probe]] = {
+PACKAGED: dict[str, type[Probe]] = {
     probe.name: probe
     for probe in (
         Agreement,
@@ -42,11 +42,12 @@ _PACKAGED: dict[str, type[Probe]] = {
         Irrelevant,
     )
 }
+"""The probes of this package, by name."""
 
 
 def names() -> tuple[str, ...]:
     """Names of all probes, packaged first; nothing of a third party is imported."""
-    return (*_PACKAGED, *(name for name in _offered() if name not in _PACKAGED))
+    return (*PACKAGED, *(name for name in _offered() if name not in PACKAGED))
 
 
 def get_probe(name: str) -> Probe:
@@ -55,8 +56,8 @@ def get_probe(name: str) -> Probe:
     Raises:
         InputError: if there is none, or a third party's cannot be loaded.
     """
-    if name in _PACKAGED:
-        return _PACKAGED[name]()
+    if name in PACKAGED:
+        return PACKAGED[name]()
     offered = _offered()
     if name not in offered:
         raise InputError(f"no probe '{name}'; {did_you_mean(name, names())}")
@@ -135,10 +136,10 @@ def _offered() -> dict[str, EntryPoint]:
 
 
 def _load_all() -> tuple[dict[str, Probe], dict[str, str]]:
-    probes: dict[str, Probe] = {name: probe() for name, probe in _PACKAGED.items()}
+    probes: dict[str, Probe] = {name: probe() for name, probe in PACKAGED.items()}
     broken: dict[str, str] = {}
     for name, point in _offered().items():
-        if name in _PACKAGED:
+        if name in PACKAGED:
             broken[name] = f"{_where(point)}: that name is taken by a packaged probe"
             continue
         try:

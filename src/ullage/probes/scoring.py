@@ -91,7 +91,7 @@ def contains(text: str, reference: str, rule: Rule | None = None) -> bool:
 def token_f1(text: str, reference: str, rule: Rule | None = None) -> float:
     """Harmonic mean of token precision and recall.
 
-    Rajpurkar et al. 2016 (arXiv 1606.05250), section 6.1, on canonical tokens.
+    Rajpurkar et al. 2016 (arXiv 1606.05250), on canonical tokens.
     """
     rule = rule or Rule()
     said, meant = _canonical(text, rule).split(), _canonical(reference, rule).split()

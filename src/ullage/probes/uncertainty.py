@@ -33,7 +33,7 @@ _ECE = Metric(
     higher_is_better=False,
     columns=_COLUMNS,
     functional=ece,
-    reference="Naeini et al. 2015, equation 5, over bins of equal mass",
+    reference="Naeini et al. 2015, over bins of equal mass",
 )
 _OVERCONFIDENCE = Metric(
     name="overconfidence",
@@ -70,14 +70,14 @@ class Confidence(PackagedProbe):
             summary="The probabilities it gives to options are further from the truth.",
             higher_is_better=False,
             bounds=(0.0, 2.0),
-            reference="Brier 1950, equation 2: squared error summed over the options",
+            reference="Brier 1950: squared error summed over the options",
         ),
         Metric(
             name="nll",
             summary="It gives less probability to the right option.",
             higher_is_better=False,
             bounds=(0.0, MAX_NLL),
-            reference="Gneiting and Raftery 2007, section 4.1: logarithmic score, clipped",
+            reference="Gneiting and Raftery 2007: logarithmic score, clipped",
         ),
         _ECE,
         Metric(
@@ -96,7 +96,7 @@ class Confidence(PackagedProbe):
             higher_is_better=False,
             columns=_COLUMNS,
             functional=e_aurc,
-            reference="Geifman et al. 2019 (arXiv 1805.08206), section 3",
+            reference="Geifman et al. 2019 (arXiv 1805.08206)",
         ),
     )
 
@@ -151,7 +151,7 @@ class VoteConfidence(PackagedProbe):
             summary="Asked again, it gives a different answer more often.",
             higher_is_better=False,
             bounds=(0.0, math.log(VOTES)),
-            reference="Kuhn et al. 2023 (arXiv 2302.09664), equation 4, answers as clusters; nats",
+            reference="Kuhn et al. 2023 (arXiv 2302.09664), answers as clusters; nats",
         ),
         _ECE,
         _OVERCONFIDENCE,

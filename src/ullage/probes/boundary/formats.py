@@ -164,7 +164,7 @@ class Formats(PackagedProbe):
             name="spread",
             summary="More answers hang on how a date, number, id or unit is written.",
             higher_is_better=False,
-            reference="Sclar et al. 2023 (arXiv 2310.11324), section 3: per item, not per task",
+            reference="Sclar et al. 2023 (arXiv 2310.11324): per item, not per task",
         ),
     )
 

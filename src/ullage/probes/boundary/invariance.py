@@ -38,7 +38,7 @@ class Invariance(PackagedProbe):
         Metric(
             name="consistent",
             summary="It changes its answer when only the wording changes.",
-            reference="Ribeiro et al. 2020 (arXiv 2005.04118), section 2.1: invariance tests",
+            reference="Ribeiro et al. 2020 (arXiv 2005.04118): invariance tests",
         ),
         Metric(name="accuracy", summary="It is right less often over all wordings."),
     )
