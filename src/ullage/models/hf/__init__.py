@@ -11,5 +11,6 @@ Importing this package imports no torch; entering an `HfModel` does. What each m
 """
 
 from ullage.models.hf.model import HfModel
+from ullage.models.hf.smollm2 import ensure_smollm2
 
-__all__ = ["HfModel"]
+__all__ = ["HfModel", "ensure_smollm2"]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,6 +49,20 @@ def pick_device(name: str) -> torch.device:
     return torch.device(name)
 
 
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Keep `transformers`' progress bars and advice off the terminal, which shows ours."""
+    log: Any = transformers.utils.logging
+    log.disable_progress_bar()
+    verbosity = log.get_verbosity()
+    log.set_verbosity_error()
+    try:
+        with contextlib.redirect_stderr(io.StringIO()):  # GGUF's bar heeds no switch
+            yield
+    finally:
+        log.set_verbosity(verbosity)
+
+
 def load(path: Path, *, dtype: str, device: str, chat_template: str | None) -> Loaded:
     """Load a checkpoint folder or a .gguf file.
 
@@ -59,20 +76,15 @@ def load(path: Path, *, dtype: str, device: str, chat_template: str | None) -> L
         InputError: it cannot be loaded, or weights are missing.
     """
     target = pick_device(device)
-    log: Any = transformers.utils.logging
-    log.disable_progress_bar()
-    verbosity = log.get_verbosity()
-    log.set_verbosity_error()
     try:
-        tokenizer, model = _load(path, getattr(torch, dtype))
+        with quiet():
+            tokenizer, model = _load(path, getattr(torch, dtype))
     except (OSError, ValueError, KeyError, RuntimeError, ImportError, TypeError) as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise InputError(
             f"{path}: transformers {transformers.__version__} cannot load it: {reason}; "
             "check that the folder holds a causal language model that version knows"
         ) from error
-    finally:
-        log.set_verbosity(verbosity)
     model = model.to(target).eval()
     text = model.config.get_text_config()
     return Loaded(

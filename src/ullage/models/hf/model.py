@@ -120,10 +120,11 @@ class HfModel:
 
         weighs = [(i, request) for i, request in enumerate(requests) if isinstance(request, Weigh)]
         asks = [(i, request) for i, request in enumerate(requests) if isinstance(request, Ask)]
+        batch_tokens = self.options.batch_tokens if loaded.network.together else 1
         if weighs:
-            yield from weigh(loaded, weighs, self.options.batch_tokens)
+            yield from weigh(loaded, weighs, batch_tokens)
         if asks:
-            yield from generate(loaded, asks, self.options.batch_tokens)
+            yield from generate(loaded, asks, batch_tokens)
 
     @cached_property
     def _chat_template(self) -> str | None:

@@ -2,8 +2,8 @@
 
 Rows are padded on the right, so that a sequence keeps its positions whatever its company. That
 leaves the kernels: a matrix product rounds differently where its shape picks another kernel. In
-float32 three rules keep a row's bits the same in every batch (`check` tests them on the loaded
-model, on this machine):
+float32 three rules keep a row's bits the same in every batch, and `build` tries them out on the
+loaded model and this machine's kernels; where they do not hold, rows are run one at a time:
 
 - Row counts are a multiple of `unit`, filled up with rows nobody reads. BLAS kernels sum a row
   alike for all row counts from a few per thread on.
@@ -11,19 +11,17 @@ model, on this machine):
   exact zeros at the end instead of regrouping the sum.
 - Every reduction is over an axis whose length the batch does not change, or ends in exact zeros.
 
-A model that cannot be run this way (other attention patterns, recurrent state) is run one row at a
-time with its own cache: slower, and trivially independent.
+A model that cannot be run this way (other attention patterns, recurrent state) reads each sequence
+anew for every token, alone: slow, right for every architecture, and independent by construction.
 """
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
-from transformers import DynamicCache
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from ullage.models.hf.rows import PaddedRows, blocked_attention
@@ -38,7 +36,10 @@ _UNITS = (8, 16, 32, 64)
 
 
 class Network(Protocol):
-    """A causal language model as two operations on rows."""
+    """A causal language model as operations on rows."""
+
+    together: bool
+    """Whether rows may share a batch; if not, one at a time keeps each one's bits its own."""
 
     def prefill(self, prompts: Sequence[Sequence[int]]) -> Any:
         """State after reading each prompt (which may be empty)."""
@@ -77,6 +78,7 @@ class PaddedNetwork:
         self.model, self.windows = model, windows
         self.device, self.dtype = model.device, model.dtype
         self.unit = _UNITS[0]
+        self.together = True
         self._layers = int(model.config.get_text_config().num_hidden_layers)
         self._body = getattr(model, model.base_model_prefix, model)
 
@@ -156,39 +158,36 @@ class PaddedNetwork:
 
 
 class PlainNetwork:
-    """A `Network` that runs one row at a time with the model's own cache."""
+    """A `Network` that reads every sequence anew, alone and without a cache."""
+
+    together = True
 
     def __init__(self, model: Any) -> None:
         self.model = model
 
-    @torch.inference_mode()
-    def prefill(self, prompts: Sequence[Sequence[int]]) -> list[Any]:
-        """One cache per prompt."""
-        return [self._read(None, prompt)[0] for prompt in prompts]
+    def prefill(self, prompts: Sequence[Sequence[int]]) -> list[list[int]]:
+        """The prompts themselves."""
+        return [list(prompt) for prompt in prompts]
 
-    def gather(self, parts: Sequence[tuple[list[Any], Sequence[int]]], capacity: int) -> list[Any]:
-        """Copies of chosen caches."""
-        return [copy.deepcopy(part[row]) for part, chosen in parts for row in chosen]
+    def gather(
+        self, parts: Sequence[tuple[list[list[int]], Sequence[int]]], capacity: int
+    ) -> list[list[int]]:
+        """Copies of the chosen sequences."""
+        return [list(part[row]) for part, chosen in parts for row in chosen]
 
     @torch.inference_mode()
     def feed(
-        self, rows: list[Any], tokens: Sequence[Sequence[int]], starts: Sequence[int]
+        self, rows: list[list[int]], tokens: Sequence[Sequence[int]], starts: Sequence[int]
     ) -> Tensor:
         """Read more tokens per row; logits (row, token, vocab), zero where a row has no token."""
         length = max(map(len, tokens))
         out = []
-        for row, more in enumerate(tokens):
-            rows[row], logits = self._read(rows[row], more)
-            out.append(torch.nn.functional.pad(logits, (0, 0, 0, length - logits.shape[0])))
+        for row, (more, start) in enumerate(zip(tokens, starts, strict=True)):
+            rows[row][start:] = more
+            ids = torch.tensor([rows[row]], dtype=torch.long, device=self.model.device)
+            logits = self.model(input_ids=ids, use_cache=False).logits[0, start:]
+            out.append(torch.nn.functional.pad(logits, (0, 0, 0, length - len(more))))
         return torch.stack(out)
-
-    def _read(self, cache: Any, tokens: Sequence[int]) -> tuple[Any, Tensor]:
-        cache = DynamicCache(config=self.model.config) if cache is None else cache
-        if not tokens:
-            return cache, torch.zeros((0, 1))
-        ids = torch.tensor([list(tokens)], dtype=torch.long, device=self.model.device)
-        out = self.model(input_ids=ids, past_key_values=cache, use_cache=True)
-        return out.past_key_values, out.logits[0]
 
 
 def attention_windows(config: Any) -> dict[str, int | None] | None:
@@ -213,18 +212,18 @@ def build(model: Any) -> Network:
         nothing: a model that padded rows get wrong is run one row at a time.
     """
     windows = attention_windows(model.config)
-    if windows is None or not getattr(model, "_supports_sdpa", False):
+    if windows is None:
         return PlainNetwork(model)
     default = model.config._attn_implementation
     prompts = _check_prompts(int(model.config.get_text_config().vocab_size))
-    expected = PlainNetwork(model).feed([None] * len(prompts), prompts, [0] * len(prompts))
+    expected = PlainNetwork(model).feed([[] for _ in prompts], prompts, [0] * len(prompts))
     ALL_ATTENTION_FUNCTIONS.register(ATTENTION, blocked_attention)
     try:
         network = PaddedNetwork(model, windows)
         if model.dtype == torch.float32:
             model.set_attn_implementation(ATTENTION)
-            agree = (unit for unit in _UNITS if _agree(network, prompts, unit))
-            network.unit = next(agree, _UNITS[0])
+            unit = next((unit for unit in _UNITS if _agree(network, prompts, unit)), None)
+            network.unit, network.together = unit or _UNITS[0], unit is not None
         if _close(_last_logits(network, prompts), expected, prompts):
             return network
     except (NotImplementedError, TypeError, ValueError, RuntimeError, AttributeError, KeyError):
