@@ -64,6 +64,25 @@ def test_a_failure_wins_over_a_doubt_and_a_doubt_over_a_pass(
     assert exit_code(findings, scenario_of(findings)) == expected
 
 
+@pytest.mark.parametrize(
+    ("severity", "code"), [(Severity.MUST, 4), (Severity.SHOULD, 4), (Severity.MAY_LOSE, 0)]
+)
+def test_a_target_the_machinery_failed_is_no_loss_and_no_pass(
+    severity: Severity, code: int
+) -> None:
+    broken = statements.finding(
+        "a.a", Verdict.INCONCLUSIVE, severity=severity, changes={"infrastructure": True}
+    )
+    unproven, lost = judged((Severity.MUST, Verdict.UNMEASURED), (Severity.MUST, Verdict.LOST))
+    assert exit_code([broken], scenario_of([broken])) == code
+    both = [broken, unproven]
+    assert exit_code(both, scenario_of(both)) == (code or 3)
+    three = [broken, unproven, lost]
+    assert exit_code(three, scenario_of(three)) == 1
+    assert ("cannot answer" in gate_sentence(statements.statement([broken]))) == bool(code)
+    assert "items would show it" not in not_known([broken], ())[0].why
+
+
 def test_a_target_nobody_judged_is_unmeasured() -> None:
     both = judged((Severity.MUST, Verdict.PRESERVED), (Severity.MUST, Verdict.PRESERVED))
     assert exit_code(both[:1], scenario_of(both)) == 3
@@ -97,9 +116,14 @@ def test_gate_lines_of_hostile_text_are_printable_lines() -> None:
         ("pl", "kept 1 of 2 capabilities and lost 1."),
         ("ppp", "kept all 3 capabilities asked about."),
         ("p", "kept the one capability asked about."),
-        ("u", "kept none of 1 capability, lost none, and 1 is not known."),
-        ("pdn", "kept 1 of 3 capabilities, lost none, and is weaker in 1; 1 was never there"),
-        ("pnn", "kept 1 of 3 capabilities and lost none; 2 were never there to keep."),
+        (
+            "u",
+            "is shown neither to have kept nor to have lost the one capability asked about and 1 ",
+        ),
+        ("uu", "neither to have kept nor to have lost any of 2 capabilities and 2 are not known."),
+        ("lu", "is not shown to keep any of 2 capabilities, lost 1, and 1 is not known."),
+        ("pdn", "kept 1 of 3 capabilities, is not shown to have lost any, and is weaker in 1; 1 "),
+        ("pnn", "is not shown to have lost any; 2 were never there to keep."),
     ],
 )
 def test_the_outcome_in_one_sentence(verdicts: str, sentence: str) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Dialog, Page
 
 from tests.support import statements
 from tests.support.browser import chromium
@@ -45,10 +45,14 @@ class Watched:
         path.write_text(to_html(statement), encoding="utf-8")
         page.on("console", lambda message: self.did.append(f"console: {message.text}"))
         page.on("pageerror", lambda error: self.did.append(f"error: {error}"))
-        page.on("dialog", lambda dialog: (self.did.append("dialog"), dialog.dismiss()))
+        page.on("dialog", self._dialog)
         page.on("popup", lambda _: self.did.append("popup"))
         page.on("request", lambda request: self._asked(request.url, path.as_uri()))
         page.goto(path.as_uri())
+
+    def _dialog(self, dialog: Dialog) -> None:
+        self.did.append("dialog")
+        dialog.dismiss()
 
     def _asked(self, url: str, own: str) -> None:
         if url not in (own, "data:,"):

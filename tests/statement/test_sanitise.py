@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
-from rich.text import Text
 
 from tests.support.statements import HOSTILE, MEGABYTE
 from ullage.statement import sanitise
@@ -144,13 +143,6 @@ def test_a_fenced_block_holds_the_text_whole(text: str) -> None:
     fence = next(token for token in tokens if token.type == "fence")
     assert fence.content == sanitise.visible(text, limit=1200, lines=True) + "\n"
     assert tokens[-2].content == "after"
-
-
-@given(ANY_TEXT)
-def test_rich_takes_no_markup_from_text(text: str) -> None:
-    shown = Text.from_markup(sanitise.terminal_markup(text), emoji=False)
-    assert shown.plain == sanitise.terminal(text)
-    assert not shown.spans
 
 
 @pytest.mark.parametrize("name", ["link", "image", "script", "entities"])

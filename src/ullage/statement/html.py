@@ -19,11 +19,16 @@ from markupsafe import Markup
 
 from ullage.statement import plots, sanitise, words
 from ullage.statement.document import Example, NotKnown, Statement, Turn
-from ullage.statement.outcome import gate, gate_sentence, outcome_sentence
+from ullage.statement.outcome import Gate, gate, gate_sentence, outcome_sentence
 from ullage.statement.sidebyside import said, side_by_side
 from ullage.statement.standing import picture
 
 _FACTS = 200
+_GATE_WORDS = {
+    Gate.FAIL: "Fails the gate.",
+    Gate.ERROR: "Too many errors to judge.",
+    Gate.UNPROVEN: "Unproven for the gate.",
+}
 
 
 def to_html(statement: Statement) -> str:
@@ -38,6 +43,7 @@ def to_html(statement: Statement) -> str:
         outcome=outcome_sentence(statement),
         gate_told=gate_sentence(statement),
         gate=lambda finding: gate(finding, statement.scenario),
+        gate_words=_GATE_WORDS,
         counts=Counter(finding.verdict for finding in shown),
         groups=groups,
         anchors={finding.id: f"t{index}" for index, finding in enumerate(shown)},

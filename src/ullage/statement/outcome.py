@@ -9,11 +9,13 @@ preserved, never_had            pass      pass      pass
 lost                            FAIL      FAIL      pass
 degraded                        FAIL      pass      pass
 inconclusive, unmeasured        unproven  pass      pass
+too many items went unasked     error     error     pass
 =============================== ========= ========= =========
 
 The burden of proof is on the student where a capability *must* be kept, so a shown loss fails it
 whether or not it is shown to exceed the margin. A *should* fails only on a shown loss beyond its
-margin. What a teacher never had cannot have been lost by distilling it.
+margin. What a teacher never had cannot have been lost by distilling it. Where a machine failed,
+nothing was learnt about the student, and asking again may mend it.
 """
 
 from __future__ import annotations
@@ -34,6 +36,7 @@ from ullage.statement.words import (
     listed,
     number,
     places,
+    sentence,
     several,
 )
 
@@ -43,7 +46,11 @@ class Gate(StrEnum):
 
     PASS = "pass"  # noqa: S105 - a verdict, not a word to enter by
     FAIL = "FAIL"
+    ERROR = "error"
     UNPROVEN = "unproven"
+
+
+_GRAVEST_FIRST = (Gate.FAIL, Gate.ERROR, Gate.UNPROVEN, Gate.PASS)
 
 
 def gate(finding: Finding, scenario: Scenario) -> Gate:
@@ -51,15 +58,17 @@ def gate(finding: Finding, scenario: Scenario) -> Gate:
 
     The severity is the scenario's where it names the target: it was written before asking.
     """
-    return _gate(finding.verdict, _severity(finding, scenario))
+    severity = _severity(finding, scenario)
+    if finding.infrastructure and severity != Severity.MAY_LOSE:
+        return Gate.ERROR
+    return _gate(finding.verdict, severity)
 
 
 def exit_code(findings: Iterable[Finding], scenario: Scenario) -> int:
-    """0 pass, 1 a target failed, 4 too many items could not be asked, 3 unproven; in that order.
+    """0 pass, 1 a target failed, 4 the machinery did, 3 unproven where proof is demanded.
 
-    4 is for targets that are not `may_lose`: nothing was learnt about the student, so asking again
-    may mend it. 3 is for scenarios that demand proof. A target of the scenario that no finding
-    speaks of is unmeasured.
+    The gravest wins, in the order 1, 4, 3. A target of the scenario that no finding speaks of is
+    unmeasured.
     """
     findings = list(findings)
     gates = [gate(finding, scenario) for finding in findings]
@@ -71,7 +80,7 @@ def exit_code(findings: Iterable[Finding], scenario: Scenario) -> int:
     ]
     if Gate.FAIL in gates:
         return 1
-    if any(f.infrastructure and _severity(f, scenario) is not Severity.MAY_LOSE for f in findings):
+    if Gate.ERROR in gates:
         return 4
     return 3 if Gate.UNPROVEN in gates and scenario.demands_proof else 0
 
@@ -79,11 +88,11 @@ def exit_code(findings: Iterable[Finding], scenario: Scenario) -> int:
 def gate_lines(statement: Statement) -> list[str]:
     """One line a target, failures first: plain text that is safe to print."""
     lines = []
-    gravest, severities = [Gate.FAIL, Gate.UNPROVEN, Gate.PASS], list(SEVERITIES)
+    severities = list(SEVERITIES)
     for finding in sorted(
         statement.findings,
         key=lambda f: (
-            gravest.index(gate(f, statement.scenario)),
+            _GRAVEST_FIRST.index(gate(f, statement.scenario)),
             severities.index(_severity(f, statement.scenario)),
             f.id,
         ),
@@ -95,7 +104,7 @@ def gate_lines(statement: Statement) -> list[str]:
         lines.append(
             f"{word:<8}  {severity:<8}  {finding.id}  {VERDICTS[finding.verdict].label}: "
             f"{loss}margin {number(finding.target.margin, digits)}; "
-            f"{sanitise.terminal(finding.why)}"
+            f"{sentence(sanitise.terminal(finding.why))}"
         )
     return lines
 
@@ -110,28 +119,37 @@ def outcome_sentence(statement: Statement) -> str:
     if kept == total:
         every = "the one capability" if total == 1 else f"all {total} capabilities"
         return f"The student kept {every} asked about."
-    clauses = [
-        f"kept {kept or 'none'} of {several(total, 'capability', 'capabilities')}",
-        f"lost {lost or 'none'}",
-    ]
+    of_any = "the one capability asked about" if total == 1 else f"any of {total} capabilities"
+    if not kept and not lost:
+        clauses = [f"is shown neither to have kept nor to have lost {of_any}"]
+    else:
+        clauses = [
+            f"kept {kept} of {total} capabilities" if kept else f"is not shown to keep {of_any}",
+            f"lost {lost}" if lost else "is not shown to have lost any",
+        ]
     if weaker := counts[Verdict.DEGRADED]:
         clauses.append(f"is weaker in {weaker}")
     if unknown := sum(counts[verdict] for verdict in UNKNOWN):
         clauses.append(f"{unknown} {'is' if unknown == 1 else 'are'} not known")
-    sentence = "The student " + listed(clauses)
+    told = "The student " + listed(clauses)
     if never := counts[Verdict.NEVER_HAD]:
-        sentence += f"; {never} {'was' if never == 1 else 'were'} never there to keep"
-    return sentence + "."
+        told += f"; {never} {'was' if never == 1 else 'were'} never there to keep"
+    return told + "."
 
 
 def gate_sentence(statement: Statement) -> str:
     """What the gate answers and because of what, in one sentence."""
     gates = Counter(gate(finding, statement.scenario) for finding in statement.findings)
-    failed, unproven = gates[Gate.FAIL], gates[Gate.UNPROVEN]
+    failed, errors, unproven = gates[Gate.FAIL], gates[Gate.ERROR], gates[Gate.UNPROVEN]
     verb = "is" if unproven == 1 else "are"
     if failed:
         told = f"The gate fails: {several(failed, 'target')} failed"
         return told + (f", {unproven} more {verb} unproven." if unproven else ".")
+    if errors:
+        return (
+            f"The gate cannot answer: for {several(errors, 'target')} too many items could not be "
+            "asked. Run the same command again to ask those."
+        )
     if not unproven:
         return "The gate passes: no target failed and none that must be kept is unproven."
     if statement.scenario.demands_proof:
@@ -217,8 +235,13 @@ def _severity(finding: Finding, scenario: Scenario) -> Severity:
 def _open_target(finding: Finding) -> NotKnown:
     """What is open about one target, and what would close it."""
     label = VERDICTS[finding.verdict].label
-    why = finding.why
-    if finding.verdict == Verdict.INCONCLUSIVE and finding.power is not None:
+    why = sentence(finding.why)
+    # More items would not help where machines failed to answer the ones there were.
+    if (
+        finding.verdict == Verdict.INCONCLUSIVE
+        and finding.power is not None
+        and not finding.infrastructure
+    ):
         have, need = finding.power.achieved_items, finding.power.items_needed
         if need is None:
             why += f" No number of items is known to settle it ({have:,} were asked)."

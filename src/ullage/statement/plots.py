@@ -284,6 +284,7 @@ def scatter(standings: Sequence[Standing]) -> Markup:
         parts.append(_journey(where["teacher"], where["student"]))
     parts += [arm_shape(s.arm, x, y) for s, x, y in placed]
     parts += _labels([(s.arm, x, y) for s, x, y in placed])
+    parts += _not_drawn(standings)
     told = "; ".join(
         f"{s.arm}: performance {_percent(s.performance)}, capability {_percent(s.capability)}"
         for s in standings
@@ -292,6 +293,23 @@ def scatter(standings: Sequence[Standing]) -> Markup:
         "picture", "Performance against capability kept", told, _PICTURE_WIDTH, bottom + 40, *parts,
         kind="scatter",
     )  # fmt: skip
+
+
+def _not_drawn(standings: Sequence[Standing]) -> list[Markup]:
+    """Words at the foot of the frame for arms that have no place in it."""
+    lines = []
+    if all(standing.performance is None for standing in standings):
+        lines.append("performance was not measured")
+    if all(standing.capability is None for standing in standings):
+        lines.append("capability was not measured")
+    missing = [s.arm for s in standings if s.performance is None or s.capability is None]
+    if missing and not lines:
+        lines.append(sanitise.visible("not measured: " + ", ".join(missing), limit=40))
+    return [
+        tag("text", line, x=_LEFT + 10, y=_TOP + _SIDE - 10 - 16 * (len(lines) - 1 - row),
+            class_="t name")
+        for row, line in enumerate(lines)
+    ]  # fmt: skip
 
 
 def _percent(share: float | None) -> str:

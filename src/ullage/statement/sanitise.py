@@ -93,13 +93,6 @@ def terminal(text: str, *, limit: int = 400, lines: bool = False) -> str:
     return visible(text, limit=limit, lines=lines)
 
 
-def terminal_markup(text: str, *, limit: int = 400) -> str:
-    """The text for where rich reads ``[markup]``: none of it is taken for any."""
-    from rich.markup import escape as escape_markup  # only terminals need rich
-
-    return escape_markup(terminal(text, limit=limit))
-
-
 def markdown(text: str, *, limit: int = 300) -> str:
     """The text within a line or a table cell of Markdown: prose if harmless, else a code span."""
     shown = visible(text, limit=limit)

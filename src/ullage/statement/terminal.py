@@ -127,7 +127,7 @@ def _marks(statement: Statement, finding: Finding) -> Text:
     outcome = gate(finding, statement.scenario)
     if outcome != Gate.PASS:
         told.append("  ")
-        told.append("FAILS" if outcome == Gate.FAIL else "unproven", style="bold")
+        told.append("FAILS" if outcome == Gate.FAIL else outcome, style="bold")
     return told
 
 
