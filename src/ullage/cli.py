@@ -148,7 +148,7 @@ def probes(json_: Json = False) -> None:
             "access": sorted(probe.access),
             "metrics": {metric.name: metric.summary for metric in probe.metrics},
         }
-        for probe in all_probes()
+        for probe in all_probes().values()
     ]
     if json_:
         _print_json(rows)

@@ -19,7 +19,7 @@ from ullage.collect.conversation import Outcome
 from ullage.collect.journal import Journal
 from ullage.collect.replay import replay
 from ullage.collect.uses import Uses
-from ullage.errors import InfrastructureError
+from ullage.files import cannot_write
 from ullage.plan import Plan
 from ullage.probes.protocol import Item, Probe
 
@@ -50,7 +50,7 @@ class ScoreTable:
         try:
             self._writer = pq.ParquetWriter(self._partial, SCHEMA, compression="zstd")
         except OSError as error:
-            raise InfrastructureError(f"{path}: cannot be written ({error.strerror})") from error
+            raise cannot_write(path, error) from error
 
     def add(self, probe: str, item: Item, arm: str, outcome: Outcome) -> None:
         """One conversation's scores, or the reason there are none."""
@@ -94,10 +94,7 @@ class ScoreTable:
             if kind is None:
                 self._partial.replace(self._path)
         except OSError as failure:
-            raise InfrastructureError(
-                f"{self._path}: cannot be written ({failure.strerror}); make room and run the same "
-                "command again"
-            ) from failure
+            raise cannot_write(self._path, failure) from failure
         finally:
             self._partial.unlink(missing_ok=True)
 

@@ -113,12 +113,12 @@ signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))
 from tests.collect.test_journal import record
 from ullage.collect.journal import Journal
-from ullage.errors import InfrastructureError
+from ullage.errors import InputError
 journal = Journal(Path(sys.argv[1]))
 for number in range(1000):
     try:
         journal.append([record(number)])
-    except InfrastructureError as error:
+    except InputError as error:
         print(number, error)
         break
 """
@@ -130,7 +130,7 @@ def test_a_full_disk_loses_nothing_and_leaves_no_half_record(tmp_path: Path) -> 
         [sys.executable, "-c", FILL_DISK, str(path)], capture_output=True, text=True, check=True
     )
     failed_at, message = done.stdout.split(maxsplit=1)
-    assert "cannot write" in message
+    assert "the disk is full" in message
     assert "\n" not in message.strip()
     assert path.read_bytes().endswith(b"}\n")
     with Journal(path) as journal:

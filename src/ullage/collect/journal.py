@@ -22,7 +22,8 @@ from types import TracebackType
 from typing import IO, Any, NamedTuple
 
 from ullage.collect.offsets import OffsetIndex
-from ullage.errors import InfrastructureError, InputError
+from ullage.errors import InputError
+from ullage.files import cannot_write
 from ullage.models.types import (
     Answer,
     Failure,
@@ -155,8 +156,8 @@ class Journal:
         """Write records and force them to disk before returning.
 
         Raises:
-            InfrastructureError: the disk is full or the write failed; whatever was half-written is
-                taken back, so the journal stays readable.
+            UllageError: the disk is full or the write failed; whatever was half-written is taken
+                back, so the journal stays readable.
         """
         lines = [(record.key, _encode(record)) for record in records]
         if not lines:
@@ -168,10 +169,7 @@ class Journal:
             os.fsync(self._writer)
         except OSError as error:
             os.ftruncate(self._writer, self._end)
-            raise InfrastructureError(
-                f"{self.path}: cannot write ({error.strerror}); make room and run the same command "
-                "again, nothing answered so far is lost"
-            ) from error
+            raise cannot_write(self.path, error) from error
         for key, line in lines:
             self._index.add(bytes.fromhex(key), self._end)
             self._end += len(line)

@@ -17,7 +17,7 @@ from ullage.collect.arms import ArmView
 from ullage.collect.budget import Spending
 from ullage.collect.conversation import LiveConversation, Want
 from ullage.collect.journal import Journal, Record
-from ullage.errors import InfrastructureError
+from ullage.errors import UllageError
 from ullage.models.types import Answer, Failure, Model
 from ullage.probes.protocol import Item, Probe
 
@@ -83,7 +83,7 @@ class Collector:
         self._fresh: dict[str, Answer] = {}
         """Answers of the round just over, to spare reading them back from the journal."""
         self._buffer: list[tuple[Want, Answer]] = []
-        self._trouble: InfrastructureError | None = None
+        self._trouble: UllageError | None = None
         self._waiting: dict[str, list[LiveConversation]] = {}
         self._wanted: dict[str, Want] = {}
         self._resumed: deque[LiveConversation] = deque()
@@ -176,7 +176,7 @@ class Collector:
     def _commit_later(self) -> None:
         try:
             self._commit()
-        except InfrastructureError as error:
+        except UllageError as error:
             # Raised from a callback it would be lost; the collecting task raises it instead.
             self._trouble = error
 
