@@ -37,11 +37,15 @@ class Estimate(Part):
     """A number with its 95 % interval."""
 
     estimate: float
+    """The loss itself, in the metric's own unit."""
     low: float
+    """L, the lower end."""
     high: float
+    """U, the upper end."""
     method: str
     """How the interval was made."""
     items: int
+    """Items that teacher and student both answered."""
     families: int
     """Independent units the interval rests on."""
 
@@ -50,17 +54,22 @@ class ArmValue(Part):
     """One arm's own value of a metric, over its valid items."""
 
     value: float
+    """In the metric's own unit, not turned round where lower is better."""
     items: int
+    """Items with a valid score."""
     errors: int
+    """Items that could not be scored."""
 
 
 class Power(Part):
     """What this many items could have shown, assuming the student lost nothing."""
 
     planned_items: int
+    """Items the plan asked for."""
     planned_power: float
     """Probability of showing `preserved` at the planned n, from the planning assumptions."""
     achieved_items: int
+    """Items that teacher and student both answered."""
     items_needed: int | None = None
     """For an inconclusive target: items that would show it preserved with the planned power, if the
     true loss is zero and differences vary as they did here. None where no n is known to."""
@@ -70,31 +79,43 @@ class Turn(Part):
     """One message of an example. The content is hostile text."""
 
     role: str
+    """`system`, `user` or `assistant`."""
     content: str
+    """As it was said."""
 
 
 class Example(Part):
     """One item side by side: what was asked, and what each arm said."""
 
     item: str
+    """The item's id within its probe."""
     family: str
+    """The family it belongs to."""
     expects: str
+    """The ideal behaviour: `answer`, `abstain`, `clarify` or `refuse`."""
     reference: str
+    """A reply that scores full marks; empty where there is none."""
     prompt: tuple[Turn, ...]
+    """What every arm was asked."""
     replies: dict[str, tuple[Turn, ...]]
     """Per arm: everything after the prompt, in order, long texts shortened with a mark."""
     scores: dict[str, float]
+    """What each arm's reply scored, by `arm.column`."""
 
 
 class Finding(Part):
     """A target judged."""
 
     target: Target
+    """As written before asking."""
     dimension: str
+    """The kind of capability (DESIGN §5)."""
     metric_summary: str
     """What a drop in the metric means, in one plain sentence."""
     higher_is_better: bool
+    """Whether a larger value of the metric is better."""
     verdict: Verdict
+    """What was shown."""
     why: str
     """The rule that gave the verdict, with its numbers, in one sentence."""
     loss: Estimate | None = None
@@ -114,6 +135,7 @@ class Finding(Part):
     other_losses: dict[str, Estimate] = {}
     """Loss of `base`, `control` and `derived` against the teacher."""
     power: Power | None = None
+    """None where nothing was planned or nothing could be asked."""
     infrastructure: bool = False
     """Inconclusive because too many items could not be asked (exit 4), not for want of items."""
     examples: tuple[Example, ...] = ()
@@ -134,11 +156,15 @@ class ArmRecord(Part):
     """Who answered, and what it cost."""
 
     identity: str
+    """Hash of what answered: weights, tokenizer and template, or the endpoint."""
     description: dict[str, Any]
     """Plain facts: adapter, name, precision, size, fingerprint."""
     replies: int
+    """Answers this statement rests on."""
     prompt_tokens: int
+    """Tokens read."""
     completion_tokens: int
+    """Tokens written."""
     money: float | None = None
     """None where no price was given."""
 
@@ -147,8 +173,11 @@ class ProbeRecord(Part):
     """What was asked with one probe."""
 
     dimension: str
+    """The kind of capability the probe measures."""
     items: int
+    """Items asked."""
     families: int
+    """Families they belong to."""
     errors: dict[str, int]
     """Per arm: items that could not be scored."""
     source: str
@@ -159,7 +188,9 @@ class NotKnown(Part):
     """Something this statement does not know. Printed as large as a loss."""
 
     what: str
+    """The question that is open."""
     why: str
+    """Why it is open, and what would close it."""
 
 
 class Joint(Part):
@@ -169,6 +200,7 @@ class Joint(Part):
     """Probability that every measured target would be shown preserved if nothing was lost
     (Bonferroni's lower bound when targets depend on each other is `planned_power_bound`)."""
     planned_power_bound: float | None
+    """Lower bound of `planned_power` however the targets depend on each other."""
     counts: dict[str, int]
     """Findings per verdict."""
     all_preserved: bool
@@ -179,25 +211,37 @@ class Statement(Part):
     """The Distillation Loss Statement."""
 
     schema_version: Literal["1.0"] = SCHEMA_VERSION
+    """Of this document; it changes when a reader would have to."""
     kind: Literal["ullage.distillation-loss-statement"] = "ullage.distillation-loss-statement"
+    """What this document is."""
     name: str
+    """Of the audit, from its configuration."""
     ullage_version: str
+    """Of the Ullage that judged."""
     scenario: Scenario
     """As written before asking, with the targets in force."""
     arms: dict[str, ArmRecord]
+    """Every model that answered, by role."""
     findings: tuple[Finding, ...]
+    """Every target, judged."""
     not_known: tuple[NotKnown, ...]
     """Unmeasured and inconclusive targets, dimensions no target looks at, missing arms."""
     joint: Joint
+    """What the targets come to together."""
     probes: dict[str, ProbeRecord]
+    """What was asked, by probe."""
     distillation: dict[str, Any] | None = None
     """The ledger (`distillation.json`) where `ullage distill` made the student."""
     notes: tuple[str, ...] = ()
     """Numerics, noise floor, and anything a careful reader would ask."""
     currency: str
+    """Of every amount of money."""
     seed: int
+    """Everything random follows from it."""
     config_digest: str
+    """SHA-256 of everything that decides what is asked and how it is judged."""
     replies_digest: str
+    """SHA-256 of the replies it rests on."""
     versions: dict[str, str]
     """Of Python and the libraries that numbers depend on."""
     exit_code: int

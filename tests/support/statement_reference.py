@@ -1,0 +1,85 @@
+"""Writes the field reference of docs/statement.md from the docstrings of the document.
+
+Run ``python -m tests.support.statement_reference`` after changing a field; a test says when.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel
+
+from ullage.config.models import Scenario, Target
+from ullage.statement import document
+
+PAGE = Path(__file__).parents[2] / "docs" / "statement.md"
+START, END = "<!-- fields: generated -->", "<!-- /fields -->"
+
+PARTS: tuple[type[BaseModel], ...] = (
+    document.Statement,
+    document.Finding,
+    document.Estimate,
+    document.ArmValue,
+    document.Power,
+    document.Example,
+    document.Turn,
+    document.NotKnown,
+    document.Joint,
+    document.ArmRecord,
+    document.ProbeRecord,
+    Scenario,
+    Target,
+)
+
+
+def reference() -> str:
+    """A section for each part of the document: its meaning, and a table of its fields."""
+    return "\n\n".join(_part(model) for model in PARTS)
+
+
+def inserted(page: str) -> str:
+    """The page with the present reference between its marks."""
+    before, rest = page.split(START)
+    _, after = rest.split(END)
+    return f"{before}{START}\n\n{reference()}\n\n{END}{after}"
+
+
+def _part(model: type[BaseModel]) -> str:
+    rows = [
+        f"| `{name}` | {_type(field.annotation)} | {_line(field.description or '')} |"
+        for name, field in model.model_fields.items()
+    ]
+    head = f"### {model.__name__}\n\n{_line((model.__doc__ or '').split(chr(10) * 2)[0])}"
+    return "\n".join([f"{head}\n", "| field | type | meaning |", "| --- | --- | --- |", *rows])
+
+
+def _line(text: str) -> str:
+    """One line, in Markdown's own code marks."""
+    return re.sub(r"``(.+?)``", r"`\1`", " ".join(text.split())).replace("|", "\\|")
+
+
+def _type(annotation: Any) -> str:
+    """A field's type in plain words."""
+    origin, args = get_origin(annotation), get_args(annotation)
+    if origin is Literal:
+        return " or ".join(f"`{arg}`" for arg in args)
+    if origin in (UnionType, Union):
+        return " or ".join("none" if arg is type(None) else _type(arg) for arg in args)
+    if origin is tuple:
+        return f"list of {_type(args[0])}"
+    if origin is dict:
+        return "facts" if args[1] is Any else f"{_type(args[1])} by name"
+    if origin is not None:
+        return _type(args[0])  # Annotated: its bounds are in the JSON Schema
+    plain = {str: "text", int: "whole number", float: "number", bool: "yes or no"}
+    if annotation in plain:
+        return plain[annotation]
+    name: str = annotation.__name__
+    return f"[{name}](#{name.lower()})" if annotation in PARTS else name.lower()
+
+
+if __name__ == "__main__":
+    PAGE.write_text(inserted(PAGE.read_text("utf-8")), encoding="utf-8")
