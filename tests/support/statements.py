@@ -341,7 +341,8 @@ def hostile(text: str = EVERYTHING) -> Statement:
     others = {text: estimate(0.1, 0.2)}
     lost = finding(
         "clarify.clarifies", Verdict.LOST, examples=(shown, shown),
-        changes=named | {"values": values, "other_losses": others}, reason=mend(text) + " and so on",
+        changes=named | {"values": values, "other_losses": others},
+        reason=mend(text) + " and so on",
     )  # fmt: skip
     unknown = finding(
         "formats.spread", Verdict.INCONCLUSIVE, changes={"why": text, "metric_summary": text}
