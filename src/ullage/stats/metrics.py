@@ -10,19 +10,25 @@ Unless said otherwise the columns are (confidence, correct), both in [0, 1].
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
-import scipy.fft
+from scipy import fft, special
 
 FloatArray = npt.NDArray[np.float64]
 
 Functional = Callable[[FloatArray, FloatArray], FloatArray]
 """``functional(values (n, k), weights (B, n)) -> (B,)``; see the module."""
 
-ECE_BINS = 10
-"""Equal-mass bins of `ece`."""
+ECE_BINS = 5
+"""Equal-mass bins of `ece`: with ten, fifty items leave a bias no interval covers."""
+
+_FOLDING = 1.5
+"""Multiple of the folding bias that `ece` subtracts. No unbiased estimate of an absolute value
+exists; measured over calibrated and overconfident arms, 1 leaves too much bias and 2 too much
+noise."""
 
 _GRID = 256
 """Cells of the confidence axis in `smooth_ece`: its answers are always wider than two of them."""
@@ -65,15 +71,30 @@ def spread(values: FloatArray, weights: FloatArray) -> FloatArray:
 
 
 def ece(values: FloatArray, weights: FloatArray) -> FloatArray:
-    """Expected calibration error over `ECE_BINS` equal-mass bins of confidence, L1.
+    """Expected calibration error over `ECE_BINS` equal-mass bins of confidence, L1, debiased.
 
     Items are sorted by confidence and cut into bins of equal weight; an item (or a pool of items of
-    one confidence) on a cut is shared between its bins. The answer is the mean over bins of
-    |mean confidence - accuracy| (Naeini et al. 2015; binning of Nguyen & O'Connor 2015).
-    It is biased upwards in small samples; `ullage.stats.intervals` subtracts an estimate of that.
+    one confidence) on a cut is shared between its bins. What is estimated is the mean over bins of
+    |mean confidence - accuracy| in the population (Naeini et al. 2015; equal mass as in Nguyen &
+    O'Connor 2015). Sampling noise makes the absolute gap of a bin too large, by that of a folded
+    normal; a multiple of that is subtracted (compare Kumar et al. 2019, section 5). So the answer
+    may be slightly negative where there is next to no calibration error, and it is above it
+    otherwise only by what `docs/statistics.md` states.
     """
-    confidence, mass, right = _by_confidence(values, weights)
-    return _binned_gaps(mass, mass * confidence - right, ECE_BINS)
+    gap, error = _bin_gaps(values, weights)
+    z = np.divide(gap, error, out=np.full_like(gap, np.inf), where=error > 0.0)
+    folding = error * math.sqrt(2.0 / math.pi) * np.exp(-(z**2) / 2.0)
+    folding -= 2.0 * gap * special.ndtr(-z)
+    return np.asarray((gap - _FOLDING * folding).mean(axis=1))
+
+
+def ece_plugin(values: FloatArray, weights: FloatArray) -> FloatArray:
+    """`ece` as published, without its correction: biased upwards, most where least is to be found.
+
+    Good for whole populations and for comparison with other tools.
+    """
+    gap, _ = _bin_gaps(values, weights)
+    return np.asarray(gap.mean(axis=1))
 
 
 def smooth_ece(values: FloatArray, weights: FloatArray) -> FloatArray:
@@ -93,12 +114,12 @@ def smooth_ece(values: FloatArray, weights: FloatArray) -> FloatArray:
     split[rows, left] = residual * (1.0 - share)
     split[rows, left + 1] = residual * share
     density = weights @ split / weights.sum(axis=1, keepdims=True)
-    waves = scipy.fft.dct(density, axis=1, norm="ortho")
+    waves = fft.dct(density, axis=1, norm="ortho")
     decay = -0.5 * (np.pi * np.arange(_GRID)) ** 2
     low, high = np.zeros(len(weights)), np.ones(len(weights))
     for _ in range(_BISECTIONS):
         sigma = (low + high) / 2
-        smoothed = scipy.fft.idct(waves * np.exp(decay * sigma[:, None] ** 2), axis=1, norm="ortho")
+        smoothed = fft.idct(waves * np.exp(decay * sigma[:, None] ** 2), axis=1, norm="ortho")
         above = np.abs(smoothed).sum(axis=1) > sigma
         low, high = np.where(above, sigma, low), np.where(above, high, sigma)
     return np.asarray((low + high) / 2)
@@ -109,7 +130,7 @@ def auroc(values: FloatArray, weights: FloatArray) -> FloatArray:
 
     NaN in a replicate where all answers are right, or all wrong.
     """
-    _, mass, right = _by_confidence(values, weights)
+    mass, right = _pools(values[:, 0], weights, values[:, 1])
     wrong = mass - right
     below = np.cumsum(wrong, axis=1) - wrong
     wins = (right * (below + wrong / 2)).sum(axis=1)
@@ -128,7 +149,7 @@ def e_aurc(values: FloatArray, weights: FloatArray) -> FloatArray:
     Raises:
         ValueError: weights are not whole numbers (the curve has one point per item).
     """
-    _, mass, right = _by_confidence(values * [-1.0, 1.0], weights)
+    mass, right = _pools(-values[:, 0], weights, values[:, 1])
     counts = np.rint(mass)
     if not np.array_equal(counts, mass):
         raise ValueError("e_aurc: weights must be whole multiplicities")
@@ -156,29 +177,42 @@ def _at(table: FloatArray, place: FloatArray) -> FloatArray:
     return np.asarray(np.interp(place, np.arange(len(table)), table))
 
 
-def _by_confidence(
-    values: FloatArray, weights: FloatArray
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Pools of equal confidence: confidence (u,) rising, weight and weight that is right (B, u)."""
-    order = np.argsort(values[:, 0], kind="stable")
-    confidence = values[order, 0]
-    starts = np.flatnonzero(np.concatenate([[True], confidence[1:] != confidence[:-1]]))
-    ordered = weights[:, order]
-    mass = np.add.reduceat(ordered, starts, axis=1)
-    right = np.add.reduceat(ordered * values[order, 1], starts, axis=1)
-    return confidence[starts], mass, right
+def _pools(
+    confidence: FloatArray, weights: FloatArray, *columns: FloatArray
+) -> tuple[FloatArray, ...]:
+    """Items pooled by equal confidence, rising: weight, then weight times each column, (B, u)."""
+    order = np.argsort(confidence, kind="stable")
+    ordered = confidence[order]
+    starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
+    mass = weights[:, order]
+    parts = [mass, *(mass * column[order] for column in columns)]
+    if len(starts) < len(ordered):
+        parts = [np.add.reduceat(part, starts, axis=1) for part in parts]
+    return tuple(parts)
 
 
-def _binned_gaps(mass: FloatArray, gap: FloatArray, bins: int) -> FloatArray:
-    """Sum over equal-mass bins of |gap in the bin|, over the total mass: (B, u) to (B,)."""
+def _bin_gaps(values: FloatArray, weights: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """|mean confidence - accuracy| of every bin, and the standard error of the mean, (B, bins)."""
+    residual = values[:, 0] - values[:, 1]
+    mass, total, squares = _pools(values[:, 0], weights, residual, residual**2)
     reached = np.cumsum(mass, axis=1)
-    total = reached[:, -1:]
-    cuts = total * (np.arange(1, bins) / bins)
+    size = reached[:, -1:] / ECE_BINS
+    cuts = size * np.arange(1, ECE_BINS)
     # One sorted search for all replicates: each row is lifted above the one before.
-    lift = np.arange(len(mass))[:, None] * (total.max() + 1.0)
-    flat = np.searchsorted((reached + lift).ravel(), (cuts + lift).ravel()).reshape(cuts.shape)
-    inside = (cuts - (reached - mass).ravel()[flat]) / mass.ravel()[flat]
-    gap_reached = np.cumsum(gap, axis=1)
-    at_cuts = (gap_reached - gap).ravel()[flat] + inside * gap.ravel()[flat]
-    edges = np.concatenate([np.zeros((len(mass), 1)), at_cuts, gap_reached[:, -1:]], axis=1)
-    return np.asarray(np.abs(np.diff(edges, axis=1)).sum(axis=1) / total[:, 0])
+    lift = np.arange(len(mass))[:, None] * (reached[:, -1].max() + 1.0)
+    places = np.searchsorted((reached + lift).ravel(), (cuts + lift).ravel())
+    beyond = (reached.ravel()[places].reshape(cuts.shape) - cuts) / mass.ravel()[places].reshape(
+        cuts.shape
+    )
+
+    def per_item(amount: FloatArray) -> FloatArray:
+        """Mean of `amount` per unit of weight in each bin, (B, bins)."""
+        running = np.cumsum(amount, axis=1)
+        at_cuts = running.ravel()[places].reshape(cuts.shape)
+        at_cuts = at_cuts - beyond * amount.ravel()[places].reshape(cuts.shape)
+        ends = np.concatenate([at_cuts, running[:, -1:]], axis=1)
+        return np.asarray(np.diff(ends, axis=1, prepend=0.0) / size)
+
+    gap = per_item(total)
+    variance = np.maximum(per_item(squares) - gap**2, 0.0)
+    return np.abs(gap), np.sqrt(variance / np.maximum(size - 1.0, 1.0))

@@ -20,18 +20,19 @@ from ullage.stats.families import Families
 
 FloatArray = npt.NDArray[np.float64]
 
-UNSEEN_EVENTS = 0.3
+UNSEEN_EVENTS = 0.2
 """How many events of evidence the belief "whole families move together" is worth.
 
-It decides where nothing happened, and is forgotten after a few events. Measured: at 0.1 rare
+It decides where nothing happened, and is forgotten after a few events. Measured: at 0.05 rare
 clustered losses were covered below 93 %, at 1 most rare cells above 99 %.
 """
 
-PSEUDO_EVENTS = 0.25
+PSEUDO_EVENTS = 0.05
 """Events added in each direction, as Agresti & Min (2005) do with 0.5.
 
-Without them one side misses 5 % at about four expected flips; with 0.25 it misses at most 3.5 %,
-and the upper limit, on which `preserved` rests, at most 2.5 %.
+Computed exactly for independent items, 50 to 1000 of them and 1 to 20 expected flips, all of them
+losses: without it coverage dips to 93.1 % at four expected flips, with it to 93.8 %; the upper
+limit, on which `preserved` rests, misses at most 2.4 %; more would cover some cells above 98 %.
 """
 
 _TINY = 1e-9
@@ -93,6 +94,8 @@ def largest_shown_mean(margin: float, flip_rate: float, size: float, quantile: f
     For flips of rate `flip_rate` among `size` effective pairs; below -`flip_rate` (which no sample
     can show) if there is none.
     """
+    if margin >= 1.0:
+        return math.inf
     reach = quantile / math.sqrt(size + 2.0 * PSEUDO_EVENTS)
 
     def shortfall(mean: float) -> float:
