@@ -375,9 +375,7 @@ def _show(statement: Statement, folder: Path, json_: bool) -> None:
         return
     from ullage.statement.terminal import render
 
-    console = _console(stderr=False)
-    render(statement, console)
-    console.print(f"\n{folder / 'statement.html'}", style="bold", soft_wrap=True)
+    render(statement, _console(stderr=False), folder=folder)
 
 
 def _print_json(data: object) -> None:

@@ -1,4 +1,5 @@
 """Writing files so that they are whole or not there, and saying in one line why not."""
+
 from __future__ import annotations
 
 import errno
@@ -33,6 +34,7 @@ def write_together(folder: Path, contents: Mapping[str, bytes]) -> None:
         UllageError: see `cannot_write`.
     """
     waiting: dict[str, Path] = {}
+    name = ""
     try:
         for name, data in contents.items():
             waiting[name] = _store_beside(folder, name, data)
@@ -41,7 +43,6 @@ def write_together(folder: Path, contents: Mapping[str, bytes]) -> None:
             del waiting[name]
         _sync(folder)
     except OSError as error:
-        name = next(iter(waiting), "")
         raise cannot_write(folder / name, error) from error
     finally:
         for temporary in waiting.values():

@@ -6,11 +6,8 @@ floats in their shortest form that reads back equal, no NaN, one newline at the 
 
 from __future__ import annotations
 
-import errno
 import json
 import math
-import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +15,8 @@ from typing import Any
 import pydantic
 from pydantic_core import ErrorDetails
 
-from ullage.errors import InfrastructureError, InputError, UllageError
+from ullage.errors import InputError
+from ullage.files import write_together
 from ullage.statement import sanitise
 from ullage.statement.document import SCHEMA_VERSION, Statement
 from ullage.statement.html import to_html
@@ -32,9 +30,6 @@ SCHEMA_ID = f"urn:ullage:schema:statement:{SCHEMA_VERSION}"
 MAX_BYTES = 256 * 2**20
 MAX_DEPTH = 64
 """Of lists and objects within each other: far above what a statement has, far below a crash."""
-
-_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-_NOT_ALLOWED = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
 def to_bytes(statement: Statement) -> bytes:
@@ -95,10 +90,6 @@ def json_schema() -> dict[str, Any]:
 def write_all(statement: Statement, folder: Path) -> dict[str, Path]:
     """Write statement.json, .html and .md: all of them, or none.
 
-    Everything is rendered and stored beside its place before anything is put in it, so a full disk
-    or a crash leaves what was there before. (Renames come one after another: a crash between two
-    leaves each file whole, and writing again mends the set.)
-
     Returns:
         The path of each, by its name.
 
@@ -106,75 +97,9 @@ def write_all(statement: Statement, folder: Path) -> dict[str, Path]:
         InputError: the folder is missing, not writable, or its disk is full.
         InfrastructureError: the disk failed.
     """
-    rendered = dict(
-        zip(
-            NAMES,
-            (to_bytes(statement), to_html(statement).encode(), to_markdown(statement).encode()),
-            strict=True,
-        )
-    )
-    waiting: dict[str, Path] = {}
-    try:
-        for name, content in rendered.items():
-            waiting[name] = _store_beside(folder, name, content)
-        for name in NAMES:
-            waiting[name].replace(folder / name)
-            del waiting[name]
-        _sync_folder(folder)
-    except OSError as error:
-        raise _io_error(folder, error) from error
-    finally:
-        for temporary in waiting.values():
-            temporary.unlink(missing_ok=True)
+    rendered = (to_bytes(statement), to_html(statement).encode(), to_markdown(statement).encode())
+    write_together(folder, dict(zip(NAMES, rendered, strict=True)))
     return {name: folder / name for name in NAMES}
-
-
-def _store_beside(folder: Path, name: str, content: bytes) -> Path:
-    """Write to a temporary file of the folder and make sure that the disk has it."""
-    handle, text = tempfile.mkstemp(prefix=f".{name}.", suffix=".part", dir=folder)
-    temporary = Path(text)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        mask = os.umask(0)
-        os.umask(mask)
-        temporary.chmod(0o666 & ~mask)  # mkstemp makes it private; this is a document to share
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    return temporary
-
-
-def _sync_folder(folder: Path) -> None:
-    if os.name != "posix":
-        return  # a folder cannot be opened there; the renames are as durable as the system makes it
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _io_error(folder: Path, error: OSError) -> UllageError:
-    where = sanitise.terminal(str(folder))
-    if error.errno in _NO_ROOM:
-        return InputError(
-            f"{where}: the disk is full, no statement was written; make room and judge again "
-            "(nothing is asked twice)"
-        )
-    if error.errno in _NOT_ALLOWED:
-        return InputError(
-            f"{where}: is not writable ({error.strerror}); make it so, or name another folder"
-        )
-    if error.errno in (errno.ENOENT, errno.ENOTDIR):
-        return InputError(f"{where}: is not a folder; make it, or name another")
-    if error.errno in (errno.EISDIR, errno.ENOTEMPTY):
-        return InputError(
-            f"{where}: a folder stands where a statement file goes ({error.strerror}); move it away"
-        )
-    return InfrastructureError(f"{where}: the statement cannot be written: {error.strerror}")
 
 
 def _load(path: Path) -> bytes:
