@@ -121,9 +121,15 @@ def test_a_rows_bits_do_not_depend_on_its_company(name: str) -> None:
     kind, changes, _ = ARCHITECTURES[name]
     network = build(make(kind, changes))
     prefixes = [tokens(count, seed) for seed, count in enumerate((2, 130, 5, 255, 61, 600, 257, 0))]
+    header = tokens(70, 99)
     together = decode(network, prefixes, 1100)
     for place in (0, 1, 3, 4, 7):
         for company in ([], [prefixes[5]], prefixes[2:3] * 20):
             (*_, alone) = decode(network, [*company, prefixes[place]], 700)
             for step, (one, other) in enumerate(zip(alone, together[place], strict=True)):
                 assert torch.equal(one, other), (place, len(company), step)
+    for ends in ([1, 40, 3], [300, 2]):
+        headed = [header + tokens(count, count) for count in ends]
+        for place, shared in enumerate(decode(network, headed, 700)):
+            (alone,) = decode(network, [headed[place]], 700)
+            assert all(torch.equal(a, b) for a, b in zip(alone, shared, strict=True)), place

@@ -66,6 +66,17 @@ def _up(number: int, multiple: int) -> int:
     return -(-number // multiple) * multiple
 
 
+def _shared(prompts: Sequence[Sequence[int]]) -> int:
+    """Length of the beginning that several prompts share, where it is worth a pass of its own."""
+    if len(prompts) < 2:
+        return 0
+    one, other = min(map(tuple, prompts)), max(map(tuple, prompts))  # the rest lie between them
+    same = 0
+    while same < min(len(one), len(other)) and one[same] == other[same]:
+        same += 1
+    return same if same >= _ROUND else 0
+
+
 class PaddedNetwork:
     """A `Network` over right-padded rows.
 
@@ -84,14 +95,20 @@ class PaddedNetwork:
 
     @torch.inference_mode()
     def prefill(self, prompts: Sequence[Sequence[int]]) -> PaddedRows:
-        """State after reading each prompt."""
-        length = _up(max(1, *map(len, prompts)), max(_ROUND, self.unit))
+        """State after reading each prompt; a beginning that all share is read once."""
+        shared = _shared(prompts)
+        longest = max(map(len, prompts))
+        length = shared + _up(max(longest - shared, 1), max(_ROUND, self.unit))
         state = PaddedRows(len(prompts), length, self._layers)
+        if shared:
+            header = self.prefill([prompts[0][:shared]])
+            every = torch.zeros(len(prompts), dtype=torch.long, device=self.device)
+            state.copy_rows(header, every, 0)
         ids = torch.zeros((len(prompts), length), dtype=torch.long)
         for row, prompt in enumerate(prompts):
             ids[row, : len(prompt)] = torch.tensor(prompt, dtype=torch.long)
         ids = ids.to(self.device)
-        for begin in range(0, length, PIECE):
+        for begin in range(shared, length, PIECE):
             end = min(begin + PIECE, length)
             state.aim(slice(begin, end), end)
             positions = torch.arange(begin, end, device=self.device).expand(len(prompts), -1)
