@@ -124,7 +124,7 @@ class _ChunkedHead(torch.autograd.Function):
                 d_weight += d_logits_nV.T @ hidden_nH
                 if d_bias is not None:
                     d_bias += d_logits_nV.sum(dim=0).to(d_bias.dtype)
-        ctx.grads = (d_hidden, d_weight, d_bias)
+        ctx.save_for_backward(d_hidden, d_weight, d_bias)
         ctx.weight_dtype = weight_VH.dtype
         ctx.mark_non_differentiable(terms_T)
         return total, terms_T
@@ -132,12 +132,11 @@ class _ChunkedHead(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Any) -> Any:
         scale = grad_outputs[0]
-        d_hidden, d_weight, d_bias = ctx.grads
-        ctx.grads = None
+        d_hidden, d_weight, d_bias = ctx.saved_tensors
         return (
-            d_hidden.mul_(scale),
-            d_weight.mul_(scale).to(ctx.weight_dtype),
-            None if d_bias is None else d_bias.mul_(scale),
+            d_hidden * scale,
+            (d_weight * scale).to(ctx.weight_dtype),
+            None if d_bias is None else d_bias * scale,
             *([None] * 5),
         )
 
