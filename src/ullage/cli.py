@@ -103,16 +103,20 @@ def init(
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
 ) -> None:
     """Write a commented ullage.yaml to start from."""
-    from ullage.config.template import init_text
+    import json
+
+    from ullage.config.schema import config_schema
+    from ullage.config.template import SCHEMA_FILE, init_text
     from ullage.errors import InputError
-    from ullage.files import write_whole
+    from ullage.files import write_together
 
     text = init_text(scenario)
     if path.exists() and not force:
         raise InputError(f"{path}: is already there; use --force to replace it, or another name")
     if not path.parent.is_dir():
         raise InputError(f"{path.parent}: no such folder; make it first")
-    write_whole(path, text.encode())
+    schema_text = json.dumps(config_schema(), indent=2) + "\n"
+    write_together(path.parent, {path.name: text.encode(), SCHEMA_FILE: schema_text.encode()})
     typer.echo(f"wrote {path}; name your models in it, then: ullage validate {path}")
 
 
@@ -141,22 +145,24 @@ def probes(json_: Json = False) -> None:
     """List the probes and their metrics."""
     from ullage.probes.registry import all_probes
 
-    rows = [
-        {
-            "probe": probe.name,
-            "dimension": str(probe.dimension),
-            "access": sorted(probe.access),
-            "metrics": {metric.name: metric.summary for metric in probe.metrics},
-        }
-        for probe in all_probes().values()
-    ]
+    known = all_probes().values()
     if json_:
-        _print_json(rows)
+        _print_json(
+            [
+                {
+                    "probe": probe.name,
+                    "dimension": str(probe.dimension),
+                    "access": sorted(probe.access),
+                    "metrics": {metric.name: metric.summary for metric in probe.metrics},
+                }
+                for probe in known
+            ]
+        )
         return
-    for row in rows:
-        typer.echo(f"{row['probe']}  ({row['dimension']}; needs {', '.join(row['access'])})")
-        for name, summary in dict(row["metrics"]).items():
-            typer.echo(f"    {name:<14} {summary}")
+    for probe in known:
+        typer.echo(f"{probe.name}  ({probe.dimension}; needs {', '.join(sorted(probe.access))})")
+        for metric in probe.metrics:
+            typer.echo(f"    {metric.name:<14} {metric.summary}")
 
 
 @app.command()
@@ -249,16 +255,18 @@ def audit(
 @app.command()
 def gate(place: Place, json_: Json = False) -> None:
     """One line a target, and the exit code for CI."""
-    from ullage.statement.outcome import gate_lines, gate_sentence
+    from ullage.statement.outcome import exit_code, gate_lines, gate_sentence
 
     statement, _ = _read(place)
+    # Worked out again: the file may have been edited by hand.
+    code = exit_code(statement.findings, statement.scenario)
     if json_:
-        _print_json({"exit_code": statement.exit_code, "targets": gate_lines(statement)})
+        _print_json({"exit_code": code, "targets": gate_lines(statement)})
     else:
         for line in gate_lines(statement):
             typer.echo(line)
         typer.echo(gate_sentence(statement))
-    raise typer.Exit(statement.exit_code)
+    raise typer.Exit(code)
 
 
 @statement_app.command("show")

@@ -191,7 +191,8 @@ class OpenAIOptions(Strict):
     logprobs: bool = False
     """Whether the endpoint reports log-probabilities (`logprobs`, `top_logprobs`)."""
     completions: bool = False
-    """Whether it also has `/completions` with `echo`, which `Weigh` needs (vLLM; llama.cpp refuses `echo`)."""
+    """Whether it also has `/completions` with `echo`, which `Weigh` needs (vLLM has it; llama.cpp
+    refuses `echo`)."""
     extra_body: Annotated[dict[str, Any], AfterValidator(_holds_no_secret)] = {}
     """Sent with every request (e.g. {"chat_template_kwargs": {"enable_thinking": false}})."""
 

@@ -6,14 +6,13 @@ from ullage.config.models import Scenario
 from ullage.config.scenario import names, packaged
 
 SCHEMA_FILE = "ullage.schema.json"
-"""What the file's first line tells editors to look for: `ullage schema config` prints it."""
+"""What the file's first line tells editors to look for; `ullage init` writes it beside."""
 
 DEFAULT = "support-assistant"
 
 _TEXT = """\
 # yaml-language-server: $schema={schema}
 # What to compare, on what, and within which limits. Paths are relative to this file.
-# Editors complete and check it after:  ullage schema config > {schema}
 #
 #   ullage validate    checks this file, the models and the data, and asks nothing
 #   ullage plan        how many questions, calls and tokens it takes

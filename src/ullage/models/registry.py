@@ -12,6 +12,7 @@ from ullage.config.models import Arm
 from ullage.errors import InputError
 from ullage.models.types import Model
 
+_HUB_SECONDS = 5.0
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 _WEIGHTS = ("*.safetensors", "pytorch_model*.bin", "*.gguf")
 _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "*.gguf")
@@ -107,6 +108,24 @@ def _hf_problems(arm: Arm, root: Path) -> Iterator[str]:
         yield from _file_problems(arm, path)
     elif not _HUB_ID.fullmatch(arm.locator) or path.suffix == ".gguf":
         yield f"{arm.model}: {path} does not exist; correct the path after 'hf:'"
+    elif not _on_hub(arm.locator, arm.hf.revision):
+        yield (
+            f"{arm.model}: {path} does not exist, and no hub that can be reached has a model of "
+            "that name; correct the path after 'hf:'"
+        )
+
+
+def _on_hub(name: str, revision: str | None) -> bool:
+    """Whether the hub's cache or, failing that, the hub itself knows a model."""
+    from huggingface_hub import HfApi, try_to_load_from_cache
+
+    if isinstance(try_to_load_from_cache(name, "config.json", revision=revision), str):
+        return True
+    try:
+        HfApi().model_info(name, revision=revision, timeout=_HUB_SECONDS)
+    except Exception:  # the library raises whatever its transport does; all of it means no
+        return False
+    return True
 
 
 def _folder_problems(arm: Arm, folder: Path) -> Iterator[str]:
