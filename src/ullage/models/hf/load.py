@@ -102,10 +102,16 @@ def _load(path: Path, dtype: torch.dtype) -> tuple[Any, Any]:
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, **gguf)
     auto: Any = AutoModelForCausalLM
     model, report = auto.from_pretrained(
-        folder, dtype=dtype, local_files_only=True, output_loading_info=True, **gguf
+        folder,
+        dtype=dtype,
+        local_files_only=True,
+        output_loading_info=True,
+        ignore_mismatched_sizes=True,  # reported below, with the name of a weight
+        **gguf,
     )
     for trouble in ("missing_keys", "mismatched_keys"):
-        if found := sorted(map(str, report.get(trouble) or ())):
+        keys = report.get(trouble) or ()
+        if found := sorted(key if isinstance(key, str) else key[0] for key in keys):
             raise InputError(
                 f"{path}: {len(found)} weights of the model are {trouble.partition('_')[0]}, "
                 f"such as '{found[0]}'; save the model again"
