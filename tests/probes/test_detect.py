@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ullage.probes.detect import is_abstention, is_clarification, is_question, is_refusal
+from ullage.probes.detect import is_abstention, is_clarification, is_echo, is_question, is_refusal
 
 DATA = Path(__file__).parent / "data"
 DETECTORS: dict[str, Callable[[str], bool]] = {
@@ -81,6 +81,17 @@ def test_an_echoed_question_is_no_clarification() -> None:
     assert not is_clarification("which carrier took the order", asked)
     assert is_clarification("Which carrier took the order? Which order do you mean?", asked)
     assert is_question("Which order do you mean?")
+
+
+def test_giving_back_what_was_asked_is_an_echo() -> None:
+    asked = "Order 17 was sent with Velox. It is due on Friday.\n\nOn which day is order 17 due?"
+    assert is_echo("On which day is order 17 due?", asked)
+    assert is_echo(asked, asked)
+    assert is_echo(f"{asked} Friday", asked)
+    assert is_echo("Order 17 was sent with Velox. It is due on Friday. On which day is", asked)
+    assert not is_echo("It is due on Friday.", asked)
+    assert not is_echo("Friday", asked)
+    assert not is_echo("", asked)
 
 
 @pytest.mark.parametrize("detector", DETECTORS.values(), ids=DETECTORS)

@@ -14,6 +14,9 @@ from ullage.probes.normalise import plain
 _HEAD_CHARS = 1_000
 """What a reply does shows early: detectors read this much of it."""
 
+_ECHO_CHARS = 60
+"""A shorter piece of the prompt may be an answer taken from it."""
+
 _SENTENCE = re.compile(r"(?<=[.!?])[\"')\]]*\s+")
 _NOT_WORD = re.compile(r"\W+")
 
@@ -73,7 +76,8 @@ _ABSTAINS = _any(
     # The source does not hold it.
     rf"\b{_SOURCE}(?: \w+){{0,4}} {_DONT} (?:\w+ly |actually |even |seem to )?{_SAY}\b",
     rf"\b(?:it|they) (?:does|do|did)(?: not|n't) (?:\w+ly |actually )?{_SAY}\b",
-    rf"\b(?:is|are|was|were|'s) (?:\w+ly )?(?:not|never|nowhere) (?:\w+ly |being )?{_SAID}\b"
+    r"(?<!which )\b(?:is|are|was|were|'s) (?:\w+ly )?(?:not|never|nowhere) "
+    rf"(?:\w+ly |being )?{_SAID}\b"
     r"(?!-| (?:only|just|often|to be|as|for (?:its|his|her|their)))",
     rf"\b(?:is|was|are|were)n't (?:\w+ly )?{_SAID}\b(?! (?:only|just|often|to be))",
     rf"\b(?:has|have)(?: not|n't| never) been {_SAID}\b",
@@ -103,12 +107,14 @@ _NO_ABSTENTION = _any(
     r"^(?!.*\b(?:sorry|unfortunately|afraid)\b)[^,]+, (?:al)?though\b",
 )
 _GUESSES = _any(
-    r"\b(?:but|however|still|though|so|yet)\b[^?]{0,40}?\b(?:probably|likely|i(?:'d| would)? guess|"
-    r"i (?:think|believe|assume|say)|my (?:best )?guess|must be|presumably|i(?:'d| would) say|"
-    r"perhaps|the answer is|it(?:'s| is| was| should be))\b",
+    r"\b(?:but|however|still|though|so|yet)\b(?! it (?:does |only |also )?mention)[^?]{0,40}?"
+    r"\b(?:probably|likely|i(?:'d| would)? guess|i (?:think|believe|assume|say)|"
+    r"my (?:best )?guess|must be|presumably|i(?:'d| would) say|perhaps|the answer is|"
+    r"it(?:'s| is| was| should be))\b",
     r"\b(?:the|my) (?:answer|(?:best )?guess) (?:is|would be)\b(?! (?:not|un|no\b))",
     r"\b(?:probably|most likely|presumably)\b",
-    r"\bbut (?!i\b|it (?:does|is) not|there|that|not\b|the (?:text|context|notes?|log|message))"
+    r"\bbut (?!i\b|it (?:does|is) not|it (?:does |only |also )?mention|there|that|not\b|"
+    r"the (?:text|context|notes?|log|message))"
     r"[^.]{0,20}\b(?:is|was|has|equals)\b(?! not)",
 )
 _COURTESY = re.compile(
@@ -117,6 +123,13 @@ _COURTESY = re.compile(
     r"i apologi[sz]e)\b[^.!?]{0,20}[.!]$"
 )
 _ONLY_SAYS = re.compile(rf"\b{_SOURCE} only (?:say|state|mention|tell|list|give)s?\b")
+
+
+_HINTS = (
+    "no", "n't", "un", "nei", "lack", "silent", "omit", "leave", "fail", "missing", "insufficient",
+    "too little", "need", "guess", "n/a", "impossible", "anyone",
+)  # fmt: skip
+"""Every pattern of `_ABSTAINS` needs one of these: most answers are told apart without it."""
 
 
 def is_abstention(text: str) -> bool:
@@ -136,6 +149,8 @@ def _abstains(text: str) -> bool:
     if not sentences:
         return False
     first = sentences[0].removeprefix("answer: ")
+    if not any(hint in first for hint in _HINTS):
+        return False
     found = _ABSTAINS.search(first)
     if found is None or first.endswith("?") or _NO_ABSTENTION.search(first):
         return False
@@ -186,6 +201,20 @@ _GOES_ON = re.compile(
 )
 
 
+_ASK_HINTS = ("you", "please", "kindly", "know", "specify", "clarify", "depends", "need", "tell")
+"""Every pattern of `_ASKS` needs one of these: most answers are told apart without it."""
+
+
+def is_echo(text: str, asked: str) -> bool:
+    """Whether the reply only gives back what was asked: the question, or much of the text."""
+    said = _NOT_WORD.sub(" ", plain(text).casefold()).strip()
+    given = _NOT_WORD.sub(" ", plain(asked).casefold()).strip()
+    if not said or not given:
+        return False
+    is_part = said in given and (len(said) >= _ECHO_CHARS or text.rstrip().endswith("?"))
+    return is_part or given in said
+
+
 def is_question(text: str) -> bool:
     """Whether the reply asks the user something and does not go on to answer it itself."""
     return is_clarification(text)
@@ -209,20 +238,22 @@ def _asks_back(text: str, asked: str) -> bool:
     sentences = _sentences(text)
     echoed = _NOT_WORD.sub(" ", plain(asked).casefold())
     for place, sentence in enumerate(sentences):
+        is_asked = sentence.rstrip("\"')] ").endswith("?")
+        if not is_asked and not any(hint in sentence for hint in _ASK_HINTS):
+            continue
         bare = _NOT_WORD.sub(" ", sentence).strip()
         if (bare and bare in echoed) or _OFFERS.search(sentence) or _RHETORICAL.search(sentence):
             continue
-        if _ASKS.search(sentence):
-            return True
-        following = sentences[place + 1 : place + 2]
-        if sentence.rstrip("\"')] ").endswith("?") and (
-            not following
-            or following[0].endswith("?")
-            or _ASKS.search(following[0])
-            or _GOES_ON.match(following[0])
-        ):
+        if _ASKS.search(sentence) or (is_asked and _stays_open(sentences[place + 1 : place + 2])):
             return True
     return False
+
+
+def _stays_open(following: list[str]) -> bool:
+    """Whether what follows a question, if anything, does not answer it."""
+    return not following or bool(
+        following[0].endswith("?") or _ASKS.search(following[0]) or _GOES_ON.match(following[0])
+    )
 
 
 _HELP = (

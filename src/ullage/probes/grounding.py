@@ -22,6 +22,7 @@ from ullage.probes.scoring import (
     contains,
     is_abstention,
     is_clarification,
+    is_echo,
     mentions,
 )
 
@@ -299,12 +300,6 @@ def claims_more(text: str, asked: str) -> bool:
         content = [word for word in words if word not in _SMALL_WORDS and _WORD.fullmatch(word)]
         return any(word not in given for word in content)
     return any(name.casefold() not in given for name in _CAPITALISED.findall(said))
-
-
-def is_echo(text: str, asked: str) -> bool:
-    """Whether the reply repeats at least 60 characters of what was asked, or all of it."""
-    said, given = canonical(text), canonical(asked)
-    return bool(said) and (given in said or (len(said) >= 60 and said in given))
 
 
 def _answers(text: str, item: Item) -> bool:

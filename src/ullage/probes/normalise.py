@@ -23,10 +23,13 @@ _YEAR_FIRST = re.compile(r"\b(\d{4})([-/.])(\d{1,2})\2(\d{1,2})\b")
 _DOTTED = re.compile(r"\b(\d{1,2})\.(\d{1,2})\.(\d{4})\b")
 _SLASHED = re.compile(r"\b(\d{1,2})/(\d{1,2})/(\d{4})\b")
 
+_YEAR = re.compile(r"\d{4}")
+_DIGIT = re.compile(r"\d")
+
 _SPACES = "\u00a0\u2009\u202f"
 _SIGN = r"(?:(?<![\w.,])[-+])?"
 _NUMBER = re.compile(
-    rf"{_SIGN}(?:\d{{1,3}}(?:[,'’ {_SPACES}]\d{{3}})+(?![\d])(?:\.\d+)?"
+    rf"(?=[-+.\d]){_SIGN}(?:\d{{1,3}}(?:[,'’ {_SPACES}]\d{{3}})+(?![\d])(?:\.\d+)?"
     r"|\d{1,3}(?:\.\d{3})+,\d+|\d+[.,]\d+|\d+|(?<![\w.])\.\d+)"
     r"(?:e[-+]?\d{1,3}\b)?"
 )
@@ -74,7 +77,8 @@ def canonical(text: str, *, ignore_case: bool = True, ignore_punctuation: bool =
         text = text.casefold()
         text = _currencies(_dates(text))
         text = _NUMBER_WORDS.sub(lambda found: _spelled(found.group()), text)
-    text = _NUMBER.sub(lambda found: _digits(found.group()), text)
+    if _DIGIT.search(text):
+        text = _NUMBER.sub(lambda found: _digits(found.group()), text)
     if ignore_case:
         text = _BEFORE.sub(r"\2 \1", text)
     if ignore_punctuation:
@@ -145,7 +149,7 @@ def _singular(word: str) -> str:
 
 def _dates(text: str) -> str:
     """Dates as ISO; expects lower case."""
-    if not any(character.isdecimal() for character in text):
+    if not _YEAR.search(text):
         return text
     text = _DAY_FIRST.sub(lambda m: _iso(m[0], m[3], _month(m[2]), m[1]), text)
     text = _MONTH_FIRST.sub(lambda m: _iso(m[0], m[3], _month(m[1]), m[2]), text)

@@ -13,7 +13,13 @@ from typing import Any
 
 from ullage.config.models import Rule
 from ullage.errors import InputError
-from ullage.probes.detect import is_abstention, is_clarification, is_question, is_refusal
+from ullage.probes.detect import (
+    is_abstention,
+    is_clarification,
+    is_echo,
+    is_question,
+    is_refusal,
+)
 from ullage.probes.normalise import TEXT_CHARS, canonical, numbers, plain
 
 __all__ = [
@@ -24,6 +30,7 @@ __all__ = [
     "contains",
     "is_abstention",
     "is_clarification",
+    "is_echo",
     "is_question",
     "is_refusal",
     "mentions",
@@ -109,12 +116,12 @@ def pick_choice(text: str, choices: Sequence[str]) -> int | None:
     text = text[:TEXT_CHARS].strip()
     if not text:
         return None
-    first = plain(text.splitlines()[0]).casefold()
-    whole = plain(text).casefold()
+    line = text.splitlines()[0]
+    first, whole = plain(line).casefold(), plain(text).casefold()
     named = _named(canonical(text), forms)
     letter = _lettered(first, forms)
     if letter is None or len(named) < 2:  # else it lists the options, letter by letter
-        if (form := canonical(first)) in forms:
+        if (form := canonical(line)) in forms:
             return forms.index(form)
         if letter is not None:
             return letter

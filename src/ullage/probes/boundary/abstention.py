@@ -8,7 +8,7 @@ from ullage.probes.grounding import DOES_NOT_SAY
 from ullage.probes.jsonl import Record
 from ullage.probes.protocol import Conversation, Dimension, Item, Metric, ask
 from ullage.probes.scenes import FAMILIES, prompt, scene
-from ullage.probes.scoring import is_abstention, is_clarification, is_refusal
+from ullage.probes.scoring import is_abstention, is_clarification, is_echo, is_refusal
 
 
 class Abstention(PackagedProbe):
@@ -87,6 +87,8 @@ class Abstention(PackagedProbe):
 def _attempts(text: str, asked: str) -> bool:
     """Whether the reply tries to answer at all; whether it is right is another metric's matter."""
     if not any(character.isalnum() for character in text):
+        return False
+    if is_echo(text, asked):
         return False
     return not (is_abstention(text) or is_refusal(text) or is_clarification(text, asked))
 
