@@ -264,11 +264,22 @@ def _judgement(
             planned_items=planned.items,
             planned_power=planned.power,
             achieved_items=loss.items,
-            items_needed=items_from_standard_error(loss.items, loss.standard_error, target.margin)
+            items_needed=_items_needed(loss, target.margin)
             if judgement.verdict == Verdict.INCONCLUSIVE
             else None,
         ),
     }
+
+
+def _items_needed(loss: Interval, margin: float) -> int | None:
+    """Items that would show the loss below the margin, were it what it looks like now.
+
+    None where it does not look below the margin: no number of items is known to show that.
+    """
+    room = margin - max(0.0, loss.estimate)
+    if room <= 0.0:
+        return None
+    return items_from_standard_error(loss.items, loss.standard_error, room)
 
 
 def _estimate(interval: Interval) -> Estimate:

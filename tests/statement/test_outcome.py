@@ -80,7 +80,7 @@ def test_a_target_the_machinery_failed_is_no_loss_and_no_pass(
     three = [broken, unproven, lost]
     assert exit_code(three, scenario_of(three)) == 1
     assert ("cannot answer" in gate_sentence(statements.statement([broken]))) == bool(code)
-    assert "items would show it" not in not_known([broken], ())[0].why
+    assert "items would show it kept" not in not_known([broken], ())[0].why
 
 
 def test_a_target_nobody_judged_is_unmeasured() -> None:
@@ -157,7 +157,7 @@ def test_what_is_not_known_starts_with_the_gravest() -> None:
     )
     entries = not_known(findings, ("teacher", "student", "base"))
     assert [entry.what.split(".")[0] for entry in entries[:3]] == ["probe-3", "probe-1", "probe-0"]
-    assert "About 2,130 items would show it" in entries[1].why
+    assert "About 2,130 items would show it kept" in entries[1].why
     unasked = [entry.what.split(":")[0] for entry in entries[3:-2]]
     assert unasked == [name for name in DIMENSIONS if name != "boundary"]
     assert [entry.what for entry in entries[-2:]] == [

@@ -71,8 +71,9 @@ class Power(Part):
     achieved_items: int
     """Items that teacher and student both answered."""
     items_needed: int | None = None
-    """For an inconclusive target: items that would show it preserved with the planned power, if the
-    true loss is zero and differences vary as they did here. None where no n is known to."""
+    """For an inconclusive target: items that would show it preserved with 80 % power, if the true
+    loss is the one seen (or zero, where less was seen) and differences vary as they did here. None
+    where the loss seen is not below the margin: more items would as likely show a loss."""
 
 
 class Turn(Part):

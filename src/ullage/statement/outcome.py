@@ -246,7 +246,10 @@ def _open_target(finding: Finding) -> NotKnown:
         if need is None:
             why += f" No number of items is known to settle it ({have:,} were asked)."
         else:
-            why += f" About {need:,} items would show it if nothing was lost ({have:,} were asked)."
+            why += (
+                f" About {need:,} items would show it kept if the loss is what it looks like "
+                f"({have:,} were asked)."
+            )
     return NotKnown(
         what=f"{finding.id} ({finding.dimension}; {SEVERITIES[finding.severity]}; {label})", why=why
     )
