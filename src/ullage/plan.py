@@ -30,6 +30,8 @@ _FAMILY_SCAN = 400
 """Items per probe that are read to count families."""
 _CHARACTERS_PER_TOKEN = 4.0
 _ENDLESS = 2**31
+_ITEMS_PER_FAMILY = 5
+"""From so many on a pilot's intraclass correlation says more than the guess."""
 
 
 class Part(BaseModel):
@@ -216,11 +218,13 @@ def _plan_target(
     # The guess: on a share `flip_rate` of the items the arms differ by one unit, or by the whole
     # range where that is less.
     squared = pilot.flip_rate if pilot else planning.flip_rate * min(1.0, width) ** 2
-    correlation = pilot.intraclass_correlation if pilot else planning.intraclass_correlation
+    correlation = planning.intraclass_correlation
+    count, available = families
     if pilot:
         # A pilot that saw no flip has not shown that there are none (rule of three).
         squared = max(squared, 3.0 / pilot.items * min(1.0, width) ** 2)
-    count, available = families
+        if pilot.items >= _ITEMS_PER_FAMILY * count:
+            correlation = pilot.intraclass_correlation
     margin, flips = target.margin / width, squared / width**2
 
     def power(items: int) -> float:

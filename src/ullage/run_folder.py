@@ -72,8 +72,8 @@ class RunFolder:
 
 
 def write_part(path: Path, part: BaseModel) -> None:
-    """Write one step's result as JSON that is easy to read and to compare."""
-    text = json.dumps(part.model_dump(mode="json"), indent=1, sort_keys=True, allow_nan=False)
+    """Write one step's result as JSON; order is kept, because scores follow the plan's order."""
+    text = json.dumps(part.model_dump(mode="json"), indent=1, allow_nan=False)
     write_whole(path, (text + "\n").encode())
 
 
