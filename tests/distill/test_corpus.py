@@ -31,7 +31,11 @@ def write(folder: Path, *rows: Any) -> Path:
 
 def test_both_ways_of_giving_a_reference(tmp_path: Path) -> None:
     path = write(
-        tmp_path, talk("A?", "a"), {**talk("B?", None), "reference": "b", "id": 7}, "", talk("C?", None)
+        tmp_path,
+        talk("A?", "a"),
+        {**talk("B?", None), "reference": "b", "id": 7},
+        "",
+        talk("C?", None),
     )
     rows, sha256 = read_rows(path)
     assert [(row.line, row.reference) for row in rows] == [(1, "a"), (2, "b"), (4, None)]

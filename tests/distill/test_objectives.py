@@ -26,6 +26,10 @@ pytestmark = pytest.mark.local
 SEEDS = st.integers(0, 2**32 - 1)
 
 
+def differentiate(loss: Any) -> None:
+    loss.backward()
+
+
 def normal(shape: tuple[int, ...], seed: int, scale: float = 2.0) -> Any:
     generator = torch.Generator().manual_seed(seed)
     return torch.randn(shape, generator=generator, dtype=torch.float64) * scale
@@ -60,7 +64,7 @@ def test_forward_kl_is_the_formula(seed: int, rows: int, tokens: int, temperatur
     )
     assert (value >= -1e-12).all()
     # d/ds T² KL = T (q − p), Hinton et al. 2015, eq. 2.
-    value.sum().backward()
+    differentiate(value.sum())
     q, p = (student / temperature).softmax(-1), (teacher / temperature).softmax(-1)
     torch.testing.assert_close(student.grad, temperature * (q - p).detach())
 
@@ -74,7 +78,9 @@ def test_temperature_acts_on_the_loss() -> None:
 def test_high_temperature_matches_logits() -> None:
     """For T → ∞ the loss is half the mean squared difference of centred logits (Hinton §2.1)."""
     student, teacher = normal((4, 9), 1), normal((4, 9), 2)
-    centred = (student - student.mean(-1, keepdim=True)) - (teacher - teacher.mean(-1, keepdim=True))
+    centred = (student - student.mean(-1, keepdim=True)) - (
+        teacher - teacher.mean(-1, keepdim=True)
+    )
     torch.testing.assert_close(
         forward_kl(student, teacher, 1e4), centred.square().mean(-1) / 2, rtol=1e-3, atol=1e-6
     )
@@ -85,7 +91,7 @@ def test_a_token_the_teacher_lacks_teaches_its_absence() -> None:
     student = torch.zeros((1, 4), requires_grad=True)
     teacher = torch.tensor([[1.0, 2.0, 3.0, -math.inf]])
     value = forward_kl(student, teacher)
-    value.sum().backward()
+    differentiate(value.sum())
     assert torch.isfinite(value).all()
     assert student.grad is not None
     assert student.grad[0, 3].item() == pytest.approx(0.25)
@@ -164,7 +170,7 @@ def test_nothing_supervised_is_zero_with_a_gradient() -> None:
     hidden, head = normal((0, 4), 1).requires_grad_(), normal((8, 4), 2).requires_grad_()
     labels = torch.zeros(0, dtype=torch.long)
     loss = chunked_loss(hidden, head, None, labels, text_objective())
-    loss.total.backward()
+    differentiate(loss.total)
     assert loss.total.item() == 0
     assert head.grad is not None
     assert head.grad.abs().sum() == 0

@@ -75,7 +75,9 @@ def test_first_supervised_position_is_where_generation_starts(tokenizer: Any) ->
 
 
 def test_final_only(tokenizer: Any) -> None:
-    example = render(tokenizer, TALK[:3] + (user("Really?"), assistant("Yes.")), 512, final_only=True)
+    example = render(
+        tokenizer, (*TALK[:3], user("Really?"), assistant("Yes.")), 512, final_only=True
+    )
     assert example is not None
     assert supervised_text(tokenizer, example) == "Yes.<|im_end|>"
 

@@ -70,5 +70,7 @@ def test_unused_ids_between_tokens_have_probability_zero() -> None:
 
 
 def test_a_tokenizer_larger_than_its_head_is_refused() -> None:
-    with pytest.raises(InputError, match=r"distill.student: its tokenizer has ids up to 9 .* 8 rows"):
+    with pytest.raises(
+        InputError, match=r"distill.student: its tokenizer has ids up to 9 .* 8 rows"
+    ):
         align_vocabularies(VOCAB, 10, VOCAB, 8)
