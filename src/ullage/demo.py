@@ -56,10 +56,13 @@ def prepare(folder: Path, teacher: Path) -> Path:
         raise InputError(
             f"{folder}: cannot be made ({error.strerror}); name another with --folder"
         ) from error
-    if not config.exists():
-        text = package.joinpath("demo.yaml").read_text("utf-8")
-        write_whole(config, text.replace("{teacher}", str(teacher)).encode())
-    corpus = package.joinpath("distill", "corpora", "desk.jsonl").read_bytes()
-    if not (folder / "corpus.jsonl").exists():
-        write_whole(folder / "corpus.jsonl", corpus)
+    contents = {
+        "ullage.yaml": package.joinpath("demo.yaml").read_text("utf-8"),
+        "scenario.yaml": package.joinpath("demo-scenario.yaml").read_text("utf-8"),
+        "corpus.jsonl": package.joinpath("distill", "corpora", "desk.jsonl").read_text("utf-8"),
+    }
+    contents["ullage.yaml"] = contents["ullage.yaml"].replace("{teacher}", str(teacher))
+    for name, text in contents.items():
+        if not (folder / name).exists():
+            write_whole(folder / name, text.encode())
     return config
