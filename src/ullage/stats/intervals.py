@@ -7,7 +7,6 @@ by family, both arms together. `docs/statistics.md` gives the reasons and the me
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,6 +15,7 @@ from scipy import stats
 
 from ullage.stats.families import Families, FamilyLabels, TooFewError
 from ullage.stats.metrics import Functional
+from ullage.stats.resampling import Statistic, uncertainty
 from ullage.stats.score import effective_size, one_sample_ends, paired_ends
 
 __all__ = [
@@ -28,9 +28,6 @@ __all__ = [
 ]
 
 FloatArray = npt.NDArray[np.float64]
-
-CHUNK = 100_000
-"""Most entries of a weight matrix held at once: 0.8 MB, which stays in cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +238,7 @@ def functional_difference(
 
 
 def _resampled(
-    statistic: Callable[[FloatArray], FloatArray],
+    statistic: Statistic,
     family: FamilyLabels,
     items: int,
     *,
@@ -251,28 +248,26 @@ def _resampled(
     resamples: int,
     seed: int,
 ) -> Interval:
-    """Bootstrap whole families; t interval about the estimate, with the root mean square error."""
+    """Interval with the bootstrap's error and t quantiles, shifted by the families' skew."""
     families = Families.of(family, items)
     estimate = float(statistic(np.ones((1, items)))[0])
     if not math.isfinite(estimate):
         raise TooFewError(f"the statistic is not defined on these {items} items; more are needed")
-    draws = _bootstrap(statistic, families, resamples, seed)
-    draws = draws[np.isfinite(draws)]
-    if len(draws) < resamples / 2:
-        raise TooFewError(
-            f"the statistic is not defined on most resamples of {families.count} families; "
-            f"more of them are needed"
-        )
     df = families.degrees_of_freedom()
     quantile = float(stats.t.isf((1.0 - level) / 2.0, df))
-    variance = float(draws.var(ddof=1)) * families.count / (families.count - 1.0)
-    # How far resamples stray from the estimate on average is how far the estimate itself may stray:
-    # it counts as error, because subtracting it would add more noise than it removes bias.
-    bias = float(draws.mean()) - estimate
-    unseen = _unseen(variance, width, items, families.count, quantile)
-    error = math.sqrt(variance + bias**2 + unseen)
+    around = uncertainty(
+        statistic,
+        families,
+        estimate,
+        width=width,
+        quantile=quantile,
+        resamples=resamples,
+        seed=seed,
+    )
+    low = min(estimate + around.shift - quantile * around.error, estimate)
+    high = max(estimate + around.shift + quantile * around.error, estimate)
     # A debiased statistic may stray beyond what the truth can be; what is reported does not.
-    inside = np.clip([estimate, estimate - quantile * error, estimate + quantile * error], *bounds)
+    inside = np.clip([estimate, low, high], *bounds)
     return _interval(
         float(inside[0]),
         (float(inside[1]), float(inside[2])),
@@ -282,32 +277,6 @@ def _resampled(
         method="family bootstrap t",
         df=df,
     )
-
-
-def _unseen(variance: float, width: float, items: int, count: int, quantile: float) -> float:
-    """Variance owed to what no resample can show because it did not happen.
-
-    Where nothing varied the interval is that of a mean whose families may move as one (Wilson at 0
-    of `count`); it is forgotten, by e for each, as single items' worth of variation are seen.
-    """
-    events = variance * (items / width) ** 2
-    return float((width * quantile / (count + quantile**2)) ** 2 * math.exp(-events))
-
-
-def _bootstrap(
-    statistic: Callable[[FloatArray], FloatArray], families: Families, resamples: int, seed: int
-) -> FloatArray:
-    """The statistic on `resamples` draws of families with replacement, in bounded memory."""
-    rng = np.random.default_rng(seed)
-    rows = max(1, CHUNK // len(families.codes))
-    parts = []
-    for start in range(0, resamples, rows):
-        count = min(rows, resamples - start)
-        drawn = rng.integers(0, families.count, (count, families.count))
-        drawn += np.arange(count)[:, None] * families.count
-        times = np.bincount(drawn.ravel(), minlength=count * families.count).astype(np.float64)
-        parts.append(statistic(times.reshape(count, families.count)[:, families.codes]))
-    return np.concatenate(parts)
 
 
 def _interval(
