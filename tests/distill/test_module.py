@@ -18,6 +18,7 @@ from ullage.distill.module import (  # noqa: E402
 )
 from ullage.distill.objectives import IGNORED, logits_objective, text_objective  # noqa: E402
 from ullage.distill.rendering import Example  # noqa: E402
+from ullage.distill.signals import METHODS  # noqa: E402
 from ullage.distill.vocabulary import align_vocabularies  # noqa: E402
 from ullage.errors import InputError  # noqa: E402
 
@@ -124,6 +125,13 @@ def test_logits_changed_after_the_head_are_refused() -> None:
     scaled = build("cohere", logit_scale=0.25)
     with pytest.raises(InputError, match="CohereForCausalLM"):
         require_plain_head(scaled, "student")
+
+
+def test_methods_promise_what_objectives_eat() -> None:
+    assert METHODS["logits"] == logits_objective(1.0, 0.5).eats
+    assert METHODS["black-box"] == text_objective().eats
+    with pytest.raises(ValueError, match="no teacher gives them"):
+        DistillationModule(build("llama"), logits_objective(1.0, 0.5))
 
 
 def test_text_needs_no_teacher() -> None:

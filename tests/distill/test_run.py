@@ -179,6 +179,18 @@ class TestInterrupted:
         ours, theirs = without_timing(ledger), without_timing(whole.ledger)
         assert ours == theirs
 
+    def test_killed_after_the_last_step(self, folder: Path, whole: DistillResult) -> None:
+        """What is left is to measure and to move into place; no step is taken twice."""
+        process = start(folder, "late", pause=0.2)
+        for _ in lines_until(process, "measure 4"):
+            pass
+        process.kill()
+        process.wait()
+        made = making.make(folder, "late")
+        assert made.ledger["timing"]["resumed_from_step"] == making.STEPS
+        assert same_weights(made.output, whole.output)
+        assert without_timing(made.ledger) == without_timing(whole.ledger)
+
     def test_ctrl_c_ends_the_step_and_saves_it(self, folder: Path, whole: DistillResult) -> None:
         process = start(folder, "stopped")
         for _ in lines_until(process, "train 5"):

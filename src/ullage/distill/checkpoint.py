@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging
 
@@ -73,9 +74,9 @@ def finished_folder(folder: Path, partial: Path) -> Iterator[Path]:
         partial.mkdir(parents=True)
         yield partial
         partial.rename(folder)
-    except OSError as error:
+    except (OSError, SafetensorError) as error:
         raise InfrastructureError(
-            f"{folder}: cannot be written ({error.strerror or error}); make room or choose another "
+            f"{folder}: cannot be written ({error}); make room or choose another "
             "distill.output, then run the same command again"
         ) from error
 

@@ -15,6 +15,7 @@ from types import FrameType
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch.utils.data import Sampler
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
@@ -25,7 +26,7 @@ from ullage.distill.objectives import IGNORED
 from ullage.distill.recipe import planned_steps
 from ullage.distill.rendering import Example
 from ullage.distill.result import Progress, Report, Stopped
-from ullage.errors import InputError
+from ullage.errors import InfrastructureError, InputError
 
 
 class Stop:
@@ -180,7 +181,6 @@ class _Watch(TrainerCallback):
         self._started = 0.0
         self._first_step = 0
         self.trainer: DistillationTrainer | None = None
-        self.last_terms: dict[str, float] = {}
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self._started = time.monotonic()
@@ -189,11 +189,11 @@ class _Watch(TrainerCallback):
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         trainer = self.trainer
         assert trainer is not None  # noqa: S101 - set right after construction
-        self.last_terms = trainer.tally.means()
+        terms = trainer.tally.means()
         trainer.tally = Tally()
-        if not all(math.isfinite(value) for value in self.last_terms.values()):
+        if not all(math.isfinite(value) for value in terms.values()):
             raise InputError(
-                f"distill: the loss is {self.last_terms} at step {state.global_step}; lower "
+                f"distill: the loss is {terms} at step {state.global_step}; lower "
                 "distill.learning_rate or use dtype: float32"
             )
         if self._stop.wanted and state.global_step < state.max_steps:
@@ -207,7 +207,7 @@ class _Watch(TrainerCallback):
                     stage="train",
                     done=state.global_step,
                     total=state.max_steps,
-                    terms=self.last_terms,
+                    terms=terms,
                     tokens_per_second=trainer.tokens / seconds,
                     seconds_left=seconds / (state.global_step - self._first_step) * left,
                 )
@@ -223,8 +223,6 @@ class Trained:
     """Step this session started at."""
     tokens: int
     """Read in this session."""
-    terms: dict[str, float]
-    """Loss terms of the last step."""
 
 
 def train(
@@ -250,30 +248,39 @@ def train(
 
     Raises:
         Stopped: the wish was granted; a checkpoint is on disk.
+        InputError: the loss is not finite.
+        InfrastructureError: a checkpoint cannot be written.
     """
     watch = _Watch(stop, report)
+    steps = planned_steps(recipe, len(examples))
     trainer = DistillationTrainer(
         lengths=[len(example.ids) for example in examples],
         model=module,
-        args=_arguments(recipe, planned_steps(recipe, len(examples)), seed, checkpoints),
+        args=_arguments(recipe, steps, seed, checkpoints),
         train_dataset=list(examples),
         data_collator=_collate_with_lengths,
         callbacks=[watch],
     )
     watch.trainer = trainer
     last = last_checkpoint(checkpoints)
-    trainer.train(resume_from_checkpoint=None if last is None else str(last))
-    if trainer.state.global_step < trainer.state.max_steps:
+    resumed_from = 0 if last is None else _step_of(last)
+    if last is not None and resumed_from == steps:
+        # The Trainer would take one more step before it saw that none was left.
+        trainer._load_from_checkpoint(str(last))
+        return Trained(steps, resumed_from, 0)
+    try:
+        trainer.train(resume_from_checkpoint=None if last is None else str(last))
+    except (OSError, SafetensorError) as error:
+        raise InfrastructureError(
+            f"{checkpoints}: a checkpoint cannot be written ({error}); make room and run the same "
+            "command to go on"
+        ) from error
+    if trainer.state.global_step < steps:
         raise Stopped(
-            f"stopped at step {trainer.state.global_step} of {trainer.state.max_steps}, which is "
-            "saved; run the same command to go on"
+            f"stopped at step {trainer.state.global_step} of {steps}, which is saved; run the same "
+            "command to go on"
         )
-    return Trained(
-        trainer.state.global_step,
-        0 if last is None else _step_of(last),
-        trainer.tokens,
-        watch.last_terms,
-    )
+    return Trained(steps, resumed_from, trainer.tokens)
 
 
 @torch.no_grad()

@@ -85,7 +85,7 @@ def make_student(job: Job, report: Report | None) -> dict[str, Any]:
         made = {
             "tokens": {name: part.counts for name, part in rows.items()},
             "steps": trained.steps,
-            "loss": _losses(job, module, rows, before, watched) | {"last_step": trained.terms},
+            "loss": _losses(job, module, rows, before, watched),
         }
     timing = {
         "seconds_this_session": round(time.monotonic() - started, 1),

@@ -14,6 +14,7 @@ from torch import nn
 from ullage.distill.chunked import chunked_loss
 from ullage.distill.objectives import IGNORED, Objective
 from ullage.distill.rendering import Example
+from ullage.distill.signals import Signal
 from ullage.distill.vocabulary import VocabularyMap
 from ullage.errors import InputError
 
@@ -69,6 +70,8 @@ class DistillationModule(nn.Module):
             chunk: positions per head application; left out, what suits the device.
         """
         super().__init__()
+        if Signal.LOGITS in objective.eats and teacher is None:
+            raise ValueError("the objective eats logits, and no teacher gives them")
         self.student = student
         self.objective = objective
         self.chunk = chunk
@@ -139,7 +142,7 @@ def require_plain_head(model: Any, role: str) -> None:
     ids = torch.arange(min(4, model.config.vocab_size), device=head.weight.device)[None]
     whole = model(input_ids=ids, use_cache=False).logits.float()
     split = head(trunk(model, ids)).float()
-    if not torch.allclose(whole, split, rtol=1e-2, atol=1e-3 * float(whole.abs().max())):
+    if not torch.allclose(whole, split, rtol=1e-4, atol=1e-5 * float(whole.abs().max())):
         raise InputError(
             f"distill.{role}: {type(model).__name__} changes its logits after the head, which the "
             "chunked loss does not know; use another architecture"

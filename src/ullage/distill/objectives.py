@@ -72,8 +72,9 @@ class Term:
 
     name: str
     weight: float
-    eats: Signal
-    """The teacher signal it needs; see `ullage.distill.signals` for the access each one takes."""
+    eats: Signal | None
+    """The teacher signal it needs, None where the corpus's references do; see
+    `ullage.distill.signals` for who can give each."""
     value: Callable[[Evidence], torch.Tensor]
     """Per position, shape (N,)."""
 
@@ -86,8 +87,8 @@ class Objective:
 
     @property
     def eats(self) -> frozenset[Signal]:
-        """Every signal some term needs."""
-        return frozenset(term.eats for term in self.terms)
+        """Every teacher signal some term needs."""
+        return frozenset(term.eats for term in self.terms if term.eats is not None)
 
     def values(self, evidence: Evidence) -> dict[str, torch.Tensor]:
         """Each term per position, unweighted."""
@@ -112,7 +113,7 @@ def logits_objective(temperature: float, cross_entropy_share: float) -> Objectiv
     return Objective(
         (
             Term("forward_kl", 1.0 - cross_entropy_share, Signal.LOGITS, kl),
-            Term("cross_entropy", cross_entropy_share, Signal.TEXT, _reference_cross_entropy),
+            Term("cross_entropy", cross_entropy_share, None, _reference_cross_entropy),
         )
     )
 

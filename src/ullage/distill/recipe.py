@@ -11,8 +11,8 @@ from ullage.config.models import Arm, Config, Distill
 from ullage.distill.signals import METHODS, Signal, require_signals
 from ullage.errors import InputError
 
-_NOT_THE_RECIPE = {"output", "save_steps", "corpus", "teacher"}
-"""Settings that change where or how often things are written, or that a digest stands for."""
+_NOT_THE_RECIPE = {"output", "save_steps", "corpus", "teacher", "student"}
+"""Settings that say where or how often things are written, and names a digest stands for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +80,8 @@ class Recipe:
             start: identity of the weights the student starts from.
             corpus: digest of the rows used and held out.
         """
-        settings = self.settings.model_dump(mode="json", exclude=_NOT_THE_RECIPE)
-        if settings["layers"] is None:
-            del settings["layers"]
-        else:
-            del settings["student"]
         return {
-            **settings,
+            **self.settings.model_dump(mode="json", exclude=_NOT_THE_RECIPE),
             "seed": self.seed,
             "teacher": teacher,
             "start": start,

@@ -28,10 +28,8 @@ class VocabularyMap:
     teacher_ids_K: torch.Tensor
     """Teacher ids of the same tokens."""
 
-    @property
-    def same_ids(self) -> bool:
-        """Whether every token has one id in both."""
-        return torch.equal(self.student_ids_K, self.teacher_ids_K)
+    same_ids: bool
+    """Whether every token has one id in both."""
 
     def inputs(self, student_ids_BT: torch.Tensor) -> torch.Tensor:
         """Token ids as the teacher knows them."""
@@ -98,4 +96,6 @@ def align_vocabularies(
         )
     pairs = sorted((student_vocab[token], teacher_vocab[token]) for token in student_vocab)
     ids = torch.tensor(pairs, dtype=torch.long)
-    return VocabularyMap(student_rows, teacher_rows, ids[:, 0], ids[:, 1])
+    student_ids_K, teacher_ids_K = ids.unbind(dim=1)
+    same_ids = torch.equal(student_ids_K, teacher_ids_K)
+    return VocabularyMap(student_rows, teacher_rows, student_ids_K, teacher_ids_K, same_ids)
