@@ -261,6 +261,7 @@ def _resampled(
         estimate,
         width=width,
         quantile=quantile,
+        normal=float(stats.norm.isf((1.0 - level) / 2.0)),
         resamples=resamples,
         seed=seed,
     )

@@ -20,8 +20,9 @@ FloatArray = npt.NDArray[np.float64]
 Statistic = Callable[[FloatArray], FloatArray]
 """Weights of items, (B, n), to values, (B,)."""
 
-CHUNK = 100_000
-"""Most entries of a weight matrix held at once: 0.8 MB, which stays in cache."""
+CHUNK = 16_000
+"""Most entries of a weight matrix held at once: 128 KB stay in cache, and the allocator reuses them
+where it would map larger ones anew for every step, which takes as long as the arithmetic."""
 
 MOST_LEFT_OUT = 400
 """Above so many families none is left out: what it would correct is below what can be measured."""
@@ -44,6 +45,7 @@ def uncertainty(
     *,
     width: float,
     quantile: float,
+    normal: float,
     resamples: int,
     seed: int,
 ) -> Uncertainty:
@@ -55,6 +57,7 @@ def uncertainty(
         estimate: the statistic at weights of one.
         width: range of the statistic of one arm: the most that all families together can change.
         quantile: of the t distribution that the interval uses.
+        normal: the same of the normal distribution.
         resamples: draws of families with replacement.
         seed: of these draws.
 
@@ -73,9 +76,11 @@ def uncertainty(
     shift = jump = 0.0
     if count <= MOST_LEFT_OUT:
         shift, jump = _skew_and_jump(influences(statistic, families, estimate))
+    # Jumps larger than one item's make the variance itself uncertain: two more of them are added,
+    # unless the wide quantile of few families already allows for as much.
     item = width / items
-    # Jumps larger than one item's make the variance itself uncertain: one more of them is added.
-    variance += max(jump - item**2, 0.0)
+    rare = variance + 2.0 * max(jump - item**2, 0.0)
+    variance = max(variance, (normal / quantile) ** 2 * rare)
     # Where nothing varied, nothing is known: the interval is that of families which may move as one
     # and did not (Wilson's, at 0 of `count`). Forgotten, by e for each, as events are seen.
     unseen = width * quantile / (count + quantile**2)
