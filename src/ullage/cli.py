@@ -329,7 +329,10 @@ def demo(
 def main() -> None:
     """The entry point: expected failures become one line and an exit code."""
     try:
-        sys.exit(app(standalone_mode=False))
+        code = app(standalone_mode=False)
+        if code == INTERRUPTED:  # how newer versions of typer report Ctrl-C
+            raise KeyboardInterrupt
+        sys.exit(code)
     except UllageError as error:
         _fail(str(error), error.exit_code)
     except _UsageError as error:

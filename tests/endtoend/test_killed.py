@@ -30,7 +30,7 @@ arms:
   base: {{model: "openai:base", openai: {{base_url: "{url}", max_concurrency: {c}}}}}
 tasks:
   - {{name: words, file: items.jsonl, rule: {{kind: contains}}}}
-planning: {{items: 60}}
+planning: {{items: 30}}
 runs: {runs}
 """
 SCENARIO = """
@@ -46,7 +46,7 @@ targets:
 def write_inputs(folder: Path) -> None:
     rows = [
         {"id": f"q{n}", "messages": [{"role": "user", "content": f"q{n}?"}], "reference": "amber"}
-        for n in range(60)
+        for n in range(30)
     ]
     (folder / "items.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     (folder / "scenario.yaml").write_text(SCENARIO)
@@ -83,9 +83,7 @@ def test_killed_twenty_times_and_resumed(tmp_path: Path) -> None:
     write_inputs(tmp_path)
     chance = random.Random(20261122)
     with LoopbackServer(latency=0.004, models=None) as server:
-        began = time.monotonic()
         whole = finish(start(tmp_path, server.url, "whole"), tmp_path, "whole")
-        duration = time.monotonic() - began
         once = server.stats()
         assert once["answered_twice"] == [], "teacher_again must be told apart by its seed"
         asked_once = once["answered"]
@@ -95,7 +93,12 @@ def test_killed_twenty_times_and_resumed(tmp_path: Path) -> None:
             runs = f"run{number}"
             before = server.stats()["answered"]
             process = start(tmp_path, server.url, runs)
-            time.sleep(chance.uniform(0.35, 1.0) * duration)
+            # Three in four while it asks, one in four while it scores, judges and writes.
+            until = chance.randrange(asked_once) if number % 4 else asked_once
+            while server.stats()["answered"] - before < until:
+                assert process.poll() is None
+                time.sleep(0.01)
+            time.sleep(chance.uniform(0.0, 0.02 if number % 4 else 1.0))
             process.send_signal(signal.SIGKILL)
             process.wait()
             time.sleep(0.05)
@@ -109,7 +112,7 @@ def test_killed_twenty_times_and_resumed(tmp_path: Path) -> None:
             again = server.stats()["answered"] - before - answered
             assert again == asked_once - on_disk, "a journaled reply was asked for again"
             assert resumed == whole
-        assert hit_while_asking >= KILLS // 3, "the kills missed the asking; adjust the moments"
+        assert hit_while_asking >= KILLS // 2, "most kills missed the asking"
 
 
 def test_a_chain_of_kills_makes_progress_and_ends_the_same(tmp_path: Path) -> None:
