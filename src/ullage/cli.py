@@ -328,6 +328,9 @@ def demo(
 
 def main() -> None:
     """The entry point: expected failures become one line and an exit code."""
+    # Read when torch is loaded. Threads that spin while they wait slow everything down many times
+    # over as soon as another process wants a core.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         code = app(standalone_mode=False)
         if code == INTERRUPTED:  # how newer versions of typer report Ctrl-C
