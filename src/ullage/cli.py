@@ -194,7 +194,7 @@ def plan(
     else:
         from ullage.planning import show_plan
 
-        show_plan(made, loaded, _console())
+        show_plan(made, loaded, _console(stderr=False))
 
 
 @app.command()

@@ -32,10 +32,7 @@ from ullage.statement.words import (
     SEVERITIES,
     UNKNOWN,
     VERDICTS,
-    interval,
     listed,
-    number,
-    places,
     sentence,
     several,
 )
@@ -99,12 +96,9 @@ def gate_lines(statement: Statement) -> list[str]:
     ):
         word = gate(finding, statement.scenario)
         severity = _severity(finding, statement.scenario)
-        digits = places(finding)
-        loss = f"loss {interval(finding.loss, digits)}, " if finding.loss else ""
         lines.append(
             f"{word:<8}  {severity:<8}  {finding.id}  {VERDICTS[finding.verdict].label}: "
-            f"{loss}margin {number(finding.target.margin, digits)}; "
-            f"{sentence(sanitise.terminal(finding.why))}"
+            f"{sanitise.terminal(sentence(finding.why))}"
         )
     return lines
 
