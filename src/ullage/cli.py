@@ -340,13 +340,17 @@ def main() -> None:
         _fail(str(error), error.exit_code)
     except _UsageError as error:
         command = error.ctx.command_path if error.ctx else "ullage"
-        _fail(f"{error.format_message()} See `{command} --help`.", UllageError.exit_code)
+        _fail(f"{_plain(error.format_message())} See `{command} --help`.", UllageError.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         _fail("stopped; nothing answered is lost, run the same command again to go on", INTERRUPTED)
     except BrokenPipeError:
         # The reader of our output (head, less) has gone away.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+
+
+def _plain(message: str) -> str:
+    return message.replace("Value error, ", "")
 
 
 def _fail(message: str, code: int) -> None:
