@@ -9,8 +9,7 @@ Four questions, each answered by whole audits (plan, collect, score, judge, stat
 
     python bench/operating.py [--audits 400] [--quick]
 
-The third is judged with the flip rate and the intraclass correlation that the arms really have,
-which is what a pilot finds; the others need no assumption.
+Audits plan for themselves, told the flip rate that the arms really have (what a pilot finds).
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ PROBES = {
 MARGIN = 0.1
 TEACHER = 0.85
 NOISE = 0.2
-"""Share of items drawn afresh: with it, two equal arms differ on 2 · 0.2 · 0.85 · 0.15 of items."""
+"""Share of items drawn afresh, which sets the flip rate."""
 
 
 @dataclass(frozen=True)
@@ -59,22 +58,27 @@ CASES = (
 
 def flip_rate() -> float:
     """Share of items on which two arms of equal behaviour differ."""
-    return 2 * NOISE * TEACHER * (1 - TEACHER)
+    from ullage.config.models import Behaviour
+    from ullage.models.simulated import flip_rate
+
+    arm = Behaviour(accuracy=TEACHER, noise=NOISE, over_abstain=0, over_clarify=0, over_refuse=0)
+    return flip_rate(arm, arm)
 
 
-def planned_items() -> tuple[int, float]:
-    """Items for 80 % power at the arms' real flip rate, and the power they have."""
-    from ullage.stats.power import items_for_non_inferiority, power_of_non_inferiority
-
-    items = items_for_non_inferiority(MARGIN, flip_rate())
-    return items, power_of_non_inferiority(items, MARGIN, flip_rate())
-
-
-def one_audit(case: Case, seed: int, items: int) -> dict[str, tuple[str, float, float, int]]:
-    """Verdict, estimate, upper bound and items of every target in one simulated audit."""
-    from ullage.audit import run_audit, set_up
+def planned() -> dict[str, tuple[int, float]]:
+    """Items and power of every target, as `ullage plan` has them at the arms' real flip rate."""
     from ullage.config import load
+    from ullage.planning import plan_only
 
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_audit(folder, CASES[0], 0, "")
+        plan = asyncio.run(plan_only(load(folder / "ullage.yaml"), run=None, pilot=None))
+    return {target: (made.items, made.power) for target, made in plan.targets.items()}
+
+
+def write_audit(folder: Path, case: Case, seed: int, items: str) -> None:
+    """The configuration and scenario of one simulated audit."""
     behaviours = sorted(set(PROBES.values()))
     teacher = ", ".join(f"{name}: {TEACHER}" for name in behaviours)
     student = ", ".join(f"{name}: {TEACHER - case.loss}" for name in behaviours)
@@ -84,13 +88,11 @@ def one_audit(case: Case, seed: int, items: int) -> dict[str, tuple[str, float, 
         "reason: A simulated loss of known size.}"
         for probe, metric in PROBES
     )
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        (folder / "scenario.yaml").write_text(
-            f"name: operating\ntitle: Operating\nuse: Simulation.\ntargets:\n{targets}\n"
-        )
-        (folder / "ullage.yaml").write_text(
-            f"""
+    (folder / "scenario.yaml").write_text(
+        f"name: operating\ntitle: Operating\nuse: Simulation.\ntargets:\n{targets}\n"
+    )
+    (folder / "ullage.yaml").write_text(
+        f"""
 scenario: scenario.yaml
 seed: {seed}
 arms:
@@ -101,9 +103,19 @@ arms:
     model: "simulated:student"
     simulated: {{seed: {2 * seed + 1}, world: {seed}, default: {{{student}, {rest}}}}}
   teacher_again: {{enabled: false}}
-planning: {{items: {max(1, round(items * case.share))}}}
+planning: {{flip_rate: {flip_rate()}, intraclass_correlation: 0{items}}}
 """
-        )
+    )
+
+
+def one_audit(case: Case, seed: int, items: int | None) -> dict[str, tuple[str, float, float, int]]:
+    """Verdict, estimate, upper bound and items of every target in one simulated audit."""
+    from ullage.audit import run_audit, set_up
+    from ullage.config import load
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_audit(folder, case, seed, f", items: {items}" if items else "")
         statement = asyncio.run(run_audit(set_up(load(folder / "ullage.yaml"))))
     return {
         finding.id: (
@@ -116,7 +128,7 @@ planning: {{items: {max(1, round(items * case.share))}}}
     }
 
 
-def _task(job: tuple[Case, int, int]) -> dict[str, tuple[str, float, float, int]]:
+def _task(job: tuple[Case, int, int | None]) -> dict[str, tuple[str, float, float, int]]:
     return one_audit(*job)
 
 
@@ -127,24 +139,30 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     options = parser.parse_args()
     audits = 40 if options.quick else options.audits
-    items, power = planned_items()
+    plan = planned()
+    fewest = min(wanted for wanted, _ in plan.values())
     print(
         f"{platform.machine()} {platform.system()}, {audits} audits a condition, "
-        f"{len(PROBES)} targets, margin {MARGIN}, flip rate {flip_rate():.3f}, "
-        f"planned n {items} for power {power:.1%}"
+        f"{len(PROBES)} targets, margin {MARGIN}, flip rate {flip_rate():.3f}"
     )
+    for target, (wanted, power) in plan.items():
+        print(f"  {target:<28} planned n {wanted}, power {power:.1%}")
     began = time.perf_counter()
     passed = True
     with ProcessPoolExecutor(options.jobs) as pool:
         for case in CASES:
+            # None lets the audit plan for itself, as it does by default.
+            items = None if case.share == 1 else round(fewest * case.share)
             jobs = [(case, seed, items) for seed in range(audits)]
-            passed &= report(case, list(pool.map(_task, jobs, chunksize=4)), power)
+            passed &= report(case, list(pool.map(_task, jobs, chunksize=4)), plan)
     print(f"{time.perf_counter() - began:.0f} s")
     sys.exit(0 if passed else 1)
 
 
 def report(
-    case: Case, results: list[dict[str, tuple[str, float, float, int]]], power: float
+    case: Case,
+    results: list[dict[str, tuple[str, float, float, int]]],
+    plan: dict[str, tuple[int, float]],
 ) -> bool:
     """Print one condition's rates per target; whether every bar is met.
 
@@ -163,7 +181,7 @@ def report(
         unshown = sum(v == "preserved" and not high < MARGIN for v, _, high, _ in seen)
         passed &= unshown == 0
         if case.loss == 0:
-            passed &= at_least(counts["preserved"], len(seen), power)
+            passed &= at_least(counts["preserved"], len(seen), plan[target][1])
         elif case.share == 1:
             passed &= at_least(counts["lost"] + counts["degraded"], len(seen), 0.95)
         else:
