@@ -126,7 +126,9 @@ class _Comparison:
             if self.metric.functional is None:
                 value = float(values[:, 0].mean())
             else:
-                value = float(self.metric.functional(values, np.ones((1, len(values))))[0])
+                plain = self.metric.functional(values, np.ones((1, len(values))))[0]
+                # A debiased estimate may lie a little outside what is possible.
+                value = float(np.clip(plain, *self.metric.bounds))
             if np.isfinite(value):
                 errors = int(self.scores.errors[role].sum())
                 result[role] = ArmValue(value=value, items=len(values), errors=errors)
