@@ -10,12 +10,13 @@ from typing import ClassVar
 
 from ullage.models.types import Access, Ask, Weigh
 from ullage.probes.base import PackagedProbe, drawn
+from ullage.probes.choice import ChoiceProbe
 from ullage.probes.draw import Draw
 from ullage.probes.jsonl import Record
 from ullage.probes.open_prompts import FAMILIES as OPEN_FAMILIES
 from ullage.probes.open_prompts import open_prompt
 from ullage.probes.protocol import Conversation, Dimension, Item, Metric, ask, weigh
-from ullage.probes.questions import CHOICE_FAMILIES, choice_question, open_question
+from ullage.probes.questions import CHOICE_FAMILIES, open_question
 from ullage.probes.reading import choice_item, is_right, settle
 
 MAX_SURPRISE = 8.0
@@ -85,7 +86,7 @@ class Agreement(PackagedProbe):
         }
 
 
-class LikelihoodGap(PackagedProbe):
+class LikelihoodGap(ChoiceProbe):
     """Choice items answered twice: by writing, and by weighing the options.
 
     Students keep what is scored by likelihood far longer than what they must write
@@ -97,7 +98,6 @@ class LikelihoodGap(PackagedProbe):
     name = "likelihood-gap"
     dimension = Dimension.FIDELITY
     access = frozenset({Access.TEXT, Access.WEIGH})
-    families = CHOICE_FAMILIES
     example = (
         '{"prompt": "Which is a metal? Iron, wood or wool? One word.", '
         '"choices": ["iron", "wood", "wool"], "reference": "iron"}'
@@ -117,15 +117,6 @@ class LikelihoodGap(PackagedProbe):
             reference="arXiv 2603.26556",
         ),
     )
-
-    def make(self, draw: Draw) -> Item:
-        """A question with four options."""
-        prompt, question = choice_question(draw)
-        return drawn(prompt, answer=question.answer, wrong=question.wrong, choices=question.options)
-
-    def read(self, record: Record) -> Item:
-        """A question with its `choices` and the right one as `reference`."""
-        return choice_item(record, self.name)
 
     def converse(self, item: Item) -> Conversation:
         """Write, then weigh. Likelihoods are summed over the option's tokens, not normalised."""

@@ -14,12 +14,9 @@ from collections import Counter
 import numpy as np
 
 from ullage.models.types import Access, Sample
-from ullage.probes.base import PackagedProbe, drawn
-from ullage.probes.draw import Draw
-from ullage.probes.jsonl import Record
+from ullage.probes.choice import ChoiceProbe
 from ullage.probes.protocol import Conversation, Dimension, Item, Metric, sample, weigh
-from ullage.probes.questions import CHOICE_FAMILIES, choice_question
-from ullage.probes.reading import choice_item, is_right, settle
+from ullage.probes.reading import is_right, settle
 from ullage.stats.metrics import auroc, e_aurc, ece, smooth_ece
 
 MAX_NLL = -math.log(1e-6)
@@ -52,13 +49,12 @@ _AUROC = Metric(
 )
 
 
-class Confidence(PackagedProbe):
+class Confidence(ChoiceProbe):
     """Choice items weighed: the whole distribution over the options is scored."""
 
     name = "confidence"
     dimension = Dimension.UNCERTAINTY
     access = frozenset({Access.WEIGH})
-    families = CHOICE_FAMILIES
     example = (
         '{"prompt": "Is water wet, dry or hot? One word.", '
         '"choices": ["wet", "dry", "hot"], "reference": "wet"}'
@@ -100,15 +96,6 @@ class Confidence(PackagedProbe):
         ),
     )
 
-    def make(self, draw: Draw) -> Item:
-        """A question with four options."""
-        prompt, question = choice_question(draw)
-        return drawn(prompt, answer=question.answer, wrong=question.wrong, choices=question.options)
-
-    def read(self, record: Record) -> Item:
-        """A question with its `choices` and the right one as `reference`."""
-        return choice_item(record, self.name)
-
     def converse(self, item: Item) -> Conversation:
         """Weigh the options, and score the distribution over them."""
         weights = yield from weigh(self.weighing(item))
@@ -127,7 +114,7 @@ class Confidence(PackagedProbe):
         }
 
 
-class VoteConfidence(PackagedProbe):
+class VoteConfidence(ChoiceProbe):
     """Where likelihoods are not to be had: how much the model agrees with itself over samples.
 
     The weaker fallback. With five votes confidence has few values and a floor at 0.2, so
@@ -136,7 +123,6 @@ class VoteConfidence(PackagedProbe):
 
     name = "vote-confidence"
     dimension = Dimension.UNCERTAINTY
-    families = CHOICE_FAMILIES
     example = Confidence.example
     metrics = (
         Metric(name="accuracy", summary="Its most frequent answer is right less often."),
@@ -157,15 +143,6 @@ class VoteConfidence(PackagedProbe):
         _OVERCONFIDENCE,
         _AUROC,
     )
-
-    def make(self, draw: Draw) -> Item:
-        """A question with four options."""
-        prompt, question = choice_question(draw)
-        return drawn(prompt, answer=question.answer, wrong=question.wrong, choices=question.options)
-
-    def read(self, record: Record) -> Item:
-        """A question with its `choices` and the right one as `reference`."""
-        return choice_item(record, self.name)
 
     def converse(self, item: Item) -> Conversation:
         """Ask five times at temperature 1, and count."""
