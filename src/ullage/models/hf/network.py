@@ -243,8 +243,10 @@ def build(model: Any) -> Network:
             network.unit, network.together = unit or _UNITS[0], unit is not None
         if _close(_last_logits(network, prompts), expected, prompts):
             return network
-    except (NotImplementedError, TypeError, ValueError, RuntimeError, AttributeError, KeyError):
-        pass  # some architectures take no such mask, cache or position ids
+    except torch.OutOfMemoryError:
+        raise  # says nothing of the architecture, and running plainly would need no less
+    except (TypeError, ValueError, RuntimeError, AttributeError, KeyError):
+        pass  # some architectures take no such mask, cache, position ids or attention
     model.set_attn_implementation(default)
     return PlainNetwork(model)
 

@@ -12,6 +12,10 @@ _BLOCK = 128
 """Keys added up at once."""
 
 
+class UnsupportedAttentionError(RuntimeError):
+    """A model wants something of attention that ours does not do; `build` then runs it plainly."""
+
+
 def blocked_attention(
     module: torch.nn.Module,
     query: Tensor,
@@ -38,7 +42,7 @@ def blocked_attention(
         (rows, tokens, heads, dim), and None for the attention weights.
     """
     if kwargs.get("s_aux") is not None or kwargs.get("position_bias") is not None:
-        raise NotImplementedError("attention with sinks or a position bias")
+        raise UnsupportedAttentionError("attention with sinks or a position bias")
     rows, heads, tokens, dim = query.shape
     groups = key.shape[1]
     per_group = heads // groups * tokens
