@@ -27,7 +27,7 @@ from ullage.models.types import Model
 from ullage.plan import Pilot, Plan, arm_price, make_plan
 from ullage.probes.protocol import Probe
 from ullage.probes.registry import resolve
-from ullage.run_folder import RunFolder, freeze, read_part, write_part
+from ullage.run_folder import RunFolder, begun_plan, freeze, read_part, write_part
 from ullage.score import planned_work, score, work_total
 from ullage.scores import read_scores
 from ullage.state import compose
@@ -272,7 +272,8 @@ async def run_audit(
             with Journal(setup.folder.replies) as journal:
                 await collect(setup, plan, models, journal, on_tick=on_tick)
         else:
-            plan = read_part(setup.folder.plan, Plan)
+            sources = {name: probe.source for name, probe in setup.probes.items()}
+            plan = begun_plan(setup.folder, setup.loaded, sources)
         if Step.SCORE in steps:
             say(Step.SCORE)
             score_run(setup, plan)

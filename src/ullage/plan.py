@@ -70,6 +70,8 @@ class PlannedProbe(Part):
     """Families among the items (counted over the first few hundred)."""
     arms: tuple[str, ...]
     """Arms with the access it needs."""
+    source: str
+    """``generated``, or the file of items and its hash."""
 
 
 class PlannedArm(Part):
@@ -168,6 +170,7 @@ def make_plan(
             ),
             families=families[name][0],
             arms=arms_of[name],
+            source=probe.source,
         )
         for name, probe in probes.items()
         if any(t.probe == name and t.id in targets for t in scenario.targets)

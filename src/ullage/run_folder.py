@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from ullage.collect.lock import run_lock
-from ullage.config import Loaded, dump
+from ullage.config import Loaded, digest, dump
 from ullage.errors import InputError
 from ullage.files import write_whole
 from ullage.plan import Plan
@@ -98,42 +98,69 @@ def freeze(folder: RunFolder, loaded: Loaded, plan: Plan) -> Plan:
     """Write the plan and the configuration, or agree with those of an audit already begun.
 
     Raises:
-        InputError: replies were collected under another configuration or from other models.
+        InputError: replies were collected under another configuration, with other items, or from
+            other models.
     """
-    config = loaded.config.model_copy(update={"targets": loaded.scenario.targets})
-    text = dump(config)
-    begun = read_part(folder.plan, Plan) if folder.plan.exists() else None
-    if begun is not None and folder.replies.exists():
-        _refuse_another(folder, text, begun, plan)
+    if folder.plan.exists() and folder.replies.exists() and folder.replies.stat().st_size > 0:
+        begun = begun_plan(folder, loaded, {n: share.source for n, share in plan.probes.items()})
+        for role, arm in plan.arms.items():
+            _refuse_another_model(folder, role, begun.arms[role].identity, arm.identity)
         if begun.pilot or not plan.pilot:
             return begun
-    write_whole(folder.config, text.encode())
+    write_whole(folder.config, _frozen(loaded).encode())
     write_part(folder.plan, plan)
     return plan
 
 
-def _refuse_another(folder: RunFolder, config_text: str, begun: Plan, plan: Plan) -> None:
-    if begun.config_digest != plan.config_digest:
+def begun_plan(folder: RunFolder, loaded: Loaded, sources: Mapping[str, str]) -> Plan:
+    """The plan of an audit already begun, which the configuration must still be that of.
+
+    Args:
+        folder: the run.
+        loaded: the configuration as it is now.
+        sources: per probe, where its items come from now.
+
+    Raises:
+        InputError: the configuration (a margin, say) or a file of items was changed since.
+    """
+    begun = read_part(folder.plan, Plan)
+    if begun.config_digest != digest(loaded.config, loaded.scenario):
         old = yaml.safe_load(folder.config.read_text("utf-8"))
-        difference = _first_difference(old, yaml.safe_load(config_text))
+        difference = _first_difference(old, yaml.safe_load(_frozen(loaded)))
         raise InputError(
             f"{folder.path}: this run was begun with another configuration ({difference}); margins "
             "are fixed before asking, so use --run NAME for a new run"
         )
-    for role, arm in plan.arms.items():
-        if begun.arms[role].identity != arm.identity:
+    for name, share in begun.probes.items():
+        if sources.get(name, share.source) != share.source:
             raise InputError(
-                f"{folder.path}: arm {role} is another model than when this run began (identity "
-                f"{arm.identity[:20]}…, was {begun.arms[role].identity[:20]}…); use --run NAME "
-                "for a new run"
+                f"{folder.path}: the items of {name} are not those this run began with (was "
+                f"{share.source}, is {sources[name]}); use --run NAME for a new run"
             )
+    return begun
+
+
+def _frozen(loaded: Loaded) -> str:
+    return dump(loaded.config.model_copy(update={"targets": loaded.scenario.targets}))
+
+
+def _refuse_another_model(folder: RunFolder, role: str, was: str, now: str) -> None:
+    if was != now:
+        raise InputError(
+            f"{folder.path}: arm {role} is another model than when this run began (identity "
+            f"{now[:20]}…, was {was[:20]}…); use --run NAME for a new run"
+        )
+
+
+_FREE = ("runs", "requests", "tokens", "money")
+"""Keys that a begun run may change: where it is kept, and how much it may spend."""
 
 
 def _first_difference(old: object, new: object, at: str = "") -> str:
     """The first place where two configurations differ, in words."""
     if isinstance(old, dict) and isinstance(new, dict):
         for key in [*old, *(key for key in new if key not in old)]:
-            if key not in ("budget", "runs") and old.get(key) != new.get(key):
+            if key not in _FREE and old.get(key) != new.get(key):
                 return _first_difference(old.get(key), new.get(key), f"{at}.{key}".lstrip("."))
     if isinstance(old, list) and isinstance(new, list):
         for place, (left, right) in enumerate(zip(old, new, strict=False)):

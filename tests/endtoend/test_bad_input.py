@@ -274,6 +274,17 @@ CASES = [
         judged_then(replace("scenario.yaml", "margin: 0.2", "margin: 0.3")),
         ("margin", "0.2", "0.3", "--run"),
     ),
+    Case(
+        "another margin after asking, judged again",
+        judged_then(replace("scenario.yaml", "margin: 0.2", "margin: 0.3")),
+        ("margin", "0.2", "0.3", "--run"),
+        JUDGE,
+    ),
+    Case(
+        "other items after asking",
+        judged_then(replace("items.jsonl", '"reference": "0"', '"reference": "9"')),
+        ("items of sums", "sha256", "--run"),
+    ),
     Case("no statement", lambda _: None, ("runs/good",), READ),
     Case(
         "empty statement",
