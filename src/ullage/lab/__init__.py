@@ -1,0 +1,1 @@
+"""The laboratory: a small world in which every loss can be caused on purpose."""

@@ -1,0 +1,173 @@
+"""Answers that take several steps, and show them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import accumulate
+from random import Random
+
+from ullage.lab.world.capabilities.lookup import ASKS, asked
+from ullage.lab.world.capability import Capability
+from ullage.lab.world.desk import WHOLE, Bias, Desk, draw_desk, write_number
+from ullage.lab.world.exchange import Exchange, Split, Turn
+from ullage.lab.world.reference import ALWAYS_WRITTEN, Reference
+from ullage.lab.world.wordings import Wording
+from ullage.lab.world.words import CODES
+
+DAYS = tuple(range(5, 65, 5))
+RULE = "a {item} can be returned for {days} days."
+MEANS = "{code} means {status}."
+PLAINLY = "in plain words:"
+
+
+class Sums(Capability):
+    """What two or three orders cost together, one addition at a time."""
+
+    name = "sums"
+    dimension = "process"
+    hard = True
+    phrases = (
+        "what do {orders} cost together?",
+        "tell me the sum of {orders}.",
+        "can you add {orders}?",
+        "i need the sum of {orders}.",
+    )
+    spoken = ("{a} and {b}", "+ =")
+
+    def ask(
+        self, draw: Random, desk: Desk, wording: Wording, bias: Bias = WHOLE
+    ) -> Exchange | None:
+        """Orders by number, in the order they are asked for."""
+        shown = [order for order in desk.orders if desk.shows(order, "price")]
+        unique = {order.number: order for order in shown}
+        if desk.hidden or len(unique) < max(2, len(desk.orders)):
+            return None
+        terms = draw.sample(list(unique.values()), draw.randint(2, min(3, len(unique))))
+        names = [write_number(order.number, desk.styles.number) for order in terms]
+        listed = f"{', '.join(names[:-1])} and {names[-1]}"
+        prices = [order.price for order in terms]
+        totals = list(accumulate(prices))
+        steps = [
+            f"{before} + {price} = {total}"
+            for before, price, total in zip(totals, prices[1:], totals[1:], strict=False)
+        ]
+        kind = f"{len(terms)}"
+        return Exchange(
+            capability=self.name,
+            family=self.family(desk, wording, kind),
+            context=desk.text,
+            turns=(
+                Turn(
+                    user=wording.say(self.phrases[wording.phrase].format(orders=listed)),
+                    assistant=", ".join(steps),
+                ),
+            ),
+            wrong=str(totals[-1] + 10),
+            data={"steps": steps, "total": totals[-1]},
+        )
+
+
+class Refund(Capability):
+    """A chain: the order's item, the item's rule, and whether the order is young enough."""
+
+    name = "refund"
+    dimension = "process"
+    hard = True
+    phrases = (
+        "{order} is {age} days old. can i return it?",
+        "can i return {order}? it is {age} days old.",
+        "it is {age} days since {order}. can it be returned?",
+        "i want to return {order}. it is {age} days old.",
+    )
+    spoken = (RULE, "{item}, {limit} days, {age} is less: yes.", "more: no.")
+
+    def desk(self, draw: Random, split: Split, bias: Bias = WHOLE) -> Desk:
+        """Rules for every item on the desk, in any order, above it or below."""
+        desk = draw_desk(draw, orders=draw.randint(2, 3), twins=False, bias=bias)
+        items = sorted({order.item for order in desk.orders})
+        draw.shuffle(items)
+        limits = draw.sample(DAYS[1:-1], len(items))
+        rules = tuple(
+            RULE.format(item=item, days=days) for item, days in zip(items, limits, strict=True)
+        )
+        return replace(desk, after=rules) if draw.random() < 0.5 else replace(desk, before=rules)
+
+    def ask(
+        self, draw: Random, desk: Desk, wording: Wording, bias: Bias = WHOLE
+    ) -> Exchange | None:
+        """Younger and older than the rule allows, equally often."""
+        rules = [note.split() for note in (*desk.before, *desk.after) if " returned " in note]
+        limits = {words[1]: int(words[-2]) for words in rules}
+        order = draw.choice(desk.orders)
+        pointer = Reference("number", order)
+        if order.item not in limits or len(pointer.among(desk)) != 1:
+            return None
+        limit = limits[order.item]
+        younger = draw.random() < 0.5
+        age = draw.choice([days for days in DAYS if days != limit and (days < limit) == younger])
+        verdict = "less: yes" if younger else "more: no"
+        phrase = self.phrases[wording.phrase].format(order=pointer.text(desk.styles), age=age)
+        return Exchange(
+            capability=self.name,
+            family=self.family(desk, wording),
+            context=desk.text,
+            turns=(
+                Turn(
+                    user=wording.say(phrase),
+                    assistant=f"{order.item}, {limit} days, {age} is {verdict}.",
+                ),
+            ),
+            wrong="no" if younger else "yes",
+            data={"steps": [order.item, f"{limit} days", verdict], "verdict": verdict[-3:].strip()},
+        )
+
+
+class Codes(Capability):
+    """Made-up words stand for statuses; the desk says what they mean."""
+
+    name = "codes"
+    dimension = "agency"
+    hard = True
+    phrases = ASKS
+    spoken = (MEANS, PLAINLY)
+
+    def desk(self, draw: Random, split: Split, bias: Bias = WHOLE) -> Desk:
+        """Every status is said in code, and every code is explained."""
+        desk = draw_desk(draw, bias=bias)
+        statuses = sorted({order.status for order in desk.orders})
+        draw.shuffle(statuses)
+        codes = dict(zip(statuses, _codes(draw, split, statuses), strict=True))
+        coded = [replace(order, status=codes[order.status]) for order in desk.orders]
+        notes = tuple(MEANS.format(code=codes[status], status=status) for status in statuses)
+        desk = desk.with_orders(coded)
+        return replace(desk, after=notes) if draw.random() < 0.5 else replace(desk, before=notes)
+
+    def ask(
+        self, draw: Random, desk: Desk, wording: Wording, bias: Bias = WHOLE
+    ) -> Exchange | None:
+        """The plain status; the code itself is wrong."""
+        notes = [note.removesuffix(".").split(" means ") for note in (*desk.before, *desk.after)]
+        meanings = dict(note for note in notes if len(note) == 2)
+        order = draw.choice(desk.orders)
+        kinds = [kind for kind in ALWAYS_WRITTEN if len(Reference(kind, order).among(desk)) == 1]
+        if order.status not in meanings or not kinds:
+            return None
+        pointer = Reference(draw.choice(kinds), order)
+        question = asked(wording, "status", pointer.text(desk.styles))
+        return Exchange(
+            capability=self.name,
+            family=self.family(desk, wording),
+            context=desk.text,
+            turns=(Turn(user=f"{PLAINLY} {question}", assistant=meanings[order.status]),),
+            wrong=order.status,
+        )
+
+
+def _codes(draw: Random, split: Split, statuses: list[str]) -> list[str]:
+    """A code for each status; a quarter of all pairs is kept for audits, and only asked there."""
+    while True:
+        codes = draw.sample(CODES, len(statuses))
+        pairs = zip(codes, statuses, strict=True)
+        kept = [(CODES.index(code) + len(status)) % 4 == 0 for code, status in pairs]
+        if all(kept) if split is Split.AUDIT else not any(kept):
+            return codes
