@@ -1,0 +1,1 @@
+"""How the laboratory's teacher and base are made: curriculum, trainer and export."""

@@ -1,0 +1,125 @@
+"""The curricula of the laboratory's teacher and of the base its students start from."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+from ullage.lab.training.batches import Source
+from ullage.lab.training.model import Shape
+from ullage.lab.training.trainer import Plan, Stage
+from ullage.lab.world.episodes import TAUGHT, drill, episode, plain_text
+from ullage.lab.world.exchange import Document, Split
+from ullage.lab.world.registry import world_vocabulary
+
+EASY = ("lookup", "counterfactual", "memory", "missing", "formats", "privacy", "distracting")
+"""What is little more than looking up, and so comes first after the drills."""
+_QUESTIONS = 5
+_SOLVED = 0.95
+
+
+def teacher(seed: int = 0, tokens: int = 12_000_000) -> Plan:
+    """The teacher: drills of one order up to four, then what is easy, then everything.
+
+    Args:
+        seed: of weights and documents.
+        tokens: of the last stage.
+    """
+    drills = tuple(_drill(orders) for orders in (1, 2, 3, 4))
+    easy = mixed((0.75, _episodes(EASY)), (0.25, mixed(*((1.0, one) for one in drills))))
+    everything = mixed((0.9, _episodes(TAUGHT)), (0.1, mixed(*((1.0, one) for one in drills))))
+    return Plan(
+        name="teacher",
+        shape=Shape(width=192, layers=5, heads=6, inner=512),
+        vocabulary=world_vocabulary(),
+        seed=seed,
+        stages=(
+            *_levels("drill", drills, most=2_000_000),
+            Stage(
+                name="easy",
+                source=easy,
+                exams=_exams(EASY, Split.TRAIN),
+                until=0.9,
+                max_tokens=1_500_000,
+            ),
+            Stage(
+                name="everything",
+                source=everything,
+                exams=_exams(TAUGHT, Split.AUDIT),
+                max_tokens=tokens,
+            ),
+        ),
+    )
+
+
+def base(seed: int = 1, tokens: int = 3_000_000) -> Plan:
+    """The base: plain desk text, of one order up to four.
+
+    Args:
+        seed: of weights and documents.
+        tokens: of the last stage.
+    """
+    levels = tuple(_plain(orders) for orders in (1, 2, 3, 4))
+    whole = mixed(*((1.0, one) for one in levels))
+    return Plan(
+        name="base",
+        shape=Shape(width=128, layers=4, heads=4, inner=344),
+        vocabulary=world_vocabulary(),
+        seed=seed,
+        stages=(
+            *_levels("plain", levels[:-1], most=1_000_000, until=0.88),
+            Stage(name="plain", source=whole, exams={"plain": levels[-1]}, max_tokens=tokens),
+        ),
+    )
+
+
+PLANS = {"teacher": teacher, "base": base}
+
+
+def mixed(*shares: tuple[float, Source]) -> Source:
+    """One source drawn from several, by their shares."""
+    weights = [share for share, _ in shares]
+    sources = [source for _, source in shares]
+
+    def draw_one(draw: random.Random) -> Document:
+        return draw.choices(sources, weights)[0](draw)
+
+    return draw_one
+
+
+def _levels(
+    name: str, sources: Sequence[Source], *, most: int, until: float = _SOLVED
+) -> list[Stage]:
+    """A stage for each source; the earlier ones stay as a quarter of what is read."""
+    stages = []
+    for index, source in enumerate(sources):
+        earlier = mixed(*((1.0, one) for one in sources[:index])) if index else source
+        stages.append(
+            Stage(
+                name=f"{name} {index + 1}",
+                source=mixed((0.75, source), (0.25, earlier)),
+                exams={f"{name} {index + 1}": source},
+                until=until,
+                max_tokens=most,
+            )
+        )
+    return stages
+
+
+def _drill(orders: int) -> Source:
+    return lambda draw: drill(draw, orders, _QUESTIONS)
+
+
+def _plain(orders: int) -> Source:
+    return lambda draw: plain_text(draw, orders)
+
+
+def _episodes(capabilities: Sequence[str]) -> Source:
+    return lambda draw: episode(draw, Split.TRAIN, capabilities)
+
+
+def _exams(capabilities: Sequence[str], split: Split) -> dict[str, Source]:
+    def one(name: str) -> Source:
+        return lambda draw: episode(draw, split, (name,))
+
+    return {name: one(name) for name in capabilities}
