@@ -78,12 +78,12 @@ class _Comparison:
             )
         return interval if metric.higher_is_better else interval.negated()
 
-    def beside(self, worse: str) -> Interval | None:
-        """The teacher against an arm that stands beside the verdict; None if there is none."""
+    def beside(self, worse: str, better: str = "teacher") -> Interval | None:
+        """Another arm against one that stands beside the verdict; None if there is none."""
         if worse not in self.plan.arms or worse not in self.scores.errors:
             return None
         try:
-            return self.loss("teacher", worse)
+            return self.loss(better, worse)
         except TooFewError:
             return None
 
@@ -250,6 +250,7 @@ def _judgement(
     )
     noise = comparison.beside("teacher_again")
     others = {role: comparison.beside(role) for role in OTHER_ARMS}
+    derived = comparison.beside("derived", better="student")
     planned = comparison.plan.targets[target.id]
     return {
         "verdict": Verdict(judgement.verdict),
@@ -262,6 +263,7 @@ def _judgement(
         "other_losses": {
             role: _estimate(interval) for role, interval in others.items() if interval is not None
         },
+        "derived_loss": None if derived is None else _estimate(derived),
         "power": Power(
             planned_items=planned.items,
             planned_power=planned.power,

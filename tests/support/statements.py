@@ -138,6 +138,7 @@ def finding(
             fields["other_losses"] = fields.get("other_losses", {}) | {
                 "derived": estimate(middle + 0.04, half)
             }
+            fields["derived_loss"] = estimate(0.04, half)
     return Finding(**(fields | (changes or {})))
 
 

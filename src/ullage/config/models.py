@@ -171,6 +171,25 @@ class HfOptions(Strict):
     """Path of a Jinja chat template that replaces the tokenizer's own."""
     revision: str | None = None
     """Commit of a hub model."""
+    quantise: Literal["dynamic-int8", "rounded-int4"] | None = None
+    """Quantise the layers after loading. `dynamic-int8`: whole-number arithmetic, weights scaled
+    per channel and activations per token, on the CPU. `rounded-int4`: weights rounded to 16 levels
+    in groups of 32, the grid of llama.cpp's Q4_0, computed in `dtype`. Embeddings and head stay."""
+
+    @model_validator(mode="after")
+    def _int8_is_for_the_cpu(self) -> Self:
+        if self.quantise == "dynamic-int8":
+            if self.device not in ("auto", "cpu"):
+                raise ValueError(
+                    f"quantise: dynamic-int8 runs on the CPU, not on {self.device}; "
+                    "leave device out, or use rounded-int4"
+                )
+            if self.dtype != "float32":
+                raise ValueError(
+                    f"quantise: dynamic-int8 keeps everything else in float32, not {self.dtype}; "
+                    "leave dtype out, or use rounded-int4"
+                )
+        return self
 
 
 class OpenAIOptions(Strict):
@@ -279,6 +298,15 @@ class Arm(Strict):
                     f"has options under '{scheme}' but the model is '{self.model}'; "
                     f"put them under '{self.scheme}'"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _gguf_is_not_quantised_again(self) -> Self:
+        if self.hf.quantise is not None and self.locator.endswith(".gguf"):
+            raise ValueError(
+                f"quantise: {self.hf.quantise} cannot be done to a .gguf file, which brings its "
+                "own; leave quantise out, or name the checkpoint's folder"
+            )
         return self
 
 

@@ -47,7 +47,8 @@ arms:
 
   # The student after quantisation, pruning or merging: its loss is told apart.
   # derived:
-  #   model: hf:models/student-q4.gguf
+  #   model: hf:models/student  # or a .gguf of it
+  #   hf: {{quantise: dynamic-int8}}  # or rounded-int4
 
   # An endpoint instead. The key is read from the environment and never written anywhere.
   # teacher:

@@ -135,6 +135,8 @@ class Finding(Part):
     """Value of a strategy that knows nothing, where known."""
     other_losses: dict[str, Estimate] = {}
     """Loss of `base`, `control` and `derived` against the teacher."""
+    derived_loss: Estimate | None = None
+    """Loss of `derived` against the student: what quantisation, pruning or merging took."""
     power: Power | None = None
     """None where nothing was planned or nothing could be asked."""
     infrastructure: bool = False

@@ -66,7 +66,7 @@ def to_html(statement: Statement) -> str:
         page_title=Markup.escape(
             sanitise.visible(f"{statement.name}: Distillation Loss Statement")
         ),
-        derived_losses=words.in_order({arm for f in shown for arm in f.other_losses}),
+        other_arms=words.in_order({arm for f in shown for arm in f.other_losses}),
         values_arms=words.in_order({arm for f in shown for arm in f.values}),
     )
 

@@ -7,15 +7,16 @@ import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import transformers
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from ullage.errors import InputError
-from ullage.models.hf.network import Network, build
+from ullage.models.hf.network import Network, build, settle
 from ullage.models.hf.prompt import Prompter
+from ullage.models.hf.quantise import quantise as quantise_layers
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,14 @@ def quiet() -> Iterator[None]:
         log.set_verbosity(verbosity)
 
 
-def load(path: Path, *, dtype: str, device: str, chat_template: str | None) -> Loaded:
+def load(
+    path: Path,
+    *,
+    dtype: str,
+    device: str,
+    chat_template: str | None,
+    quantise: Literal["dynamic-int8", "rounded-int4"] | None = None,
+) -> Loaded:
     """Load a checkpoint folder or a .gguf file.
 
     Args:
@@ -71,11 +79,12 @@ def load(path: Path, *, dtype: str, device: str, chat_template: str | None) -> L
         dtype: ``float32``, ``bfloat16`` or ``float16``.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         chat_template: Jinja source that replaces the tokenizer's own.
+        quantise: how to quantise its layers, see `HfOptions.quantise`.
 
     Raises:
-        InputError: it cannot be loaded, or weights are missing.
+        InputError: it cannot be loaded, weights are missing, or it cannot be quantised.
     """
-    target = pick_device(device)
+    target = pick_device("cpu" if quantise == "dynamic-int8" and device == "auto" else device)
     try:
         with quiet():
             tokenizer, model = _load(path, getattr(torch, dtype))
@@ -87,8 +96,20 @@ def load(path: Path, *, dtype: str, device: str, chat_template: str | None) -> L
         ) from error
     model = model.to(target).eval()
     text = model.config.get_text_config()
+    network = build(model)
+    if quantise is not None:
+        # Only now: `build` compares ways of running the model, and the rounding of activations
+        # would make steps of differences that are none.
+        quantise_layers(model, quantise, path)
+        try:
+            settle(network)
+        except (AttributeError, RuntimeError, TypeError, ValueError) as error:
+            raise InputError(
+                f"{path}: does not run quantised ({' '.join(str(error).split())[:200]}); "
+                "leave hf.quantise out"
+            ) from error
     return Loaded(
-        network=build(model),
+        network=network,
         prompter=Prompter(tokenizer, chat_template),
         ends=_ends(model, tokenizer),
         context=getattr(text, "max_position_embeddings", None),

@@ -23,6 +23,8 @@ _HUB_FILES = ("*.json", "*.safetensors", "*.jinja", "*.model", "*.txt")
 _NEEDS_LOCAL = "needs torch and transformers; pip install 'ullage[local]'"
 _COMPUTING = 1
 """Part of every identity: raised when the way replies are computed changes what they say."""
+_QUANTISING = 1
+"""The same for quantised models: raised when `ullage.models.hf.quantise` computes otherwise."""
 
 
 class HfModel:
@@ -67,23 +69,28 @@ class HfModel:
         Raises:
             InputError: see `path` and `ullage.models.identity.folder_identity`.
         """
-        extra = {
+        extra: dict[str, Any] = {
             "computing": _COMPUTING,
             "dtype": self.options.dtype,
             "chat_template": self._chat_template,
         }
+        if self.options.quantise is not None:
+            extra["quantise"] = {"how": self.options.quantise, "computing": _QUANTISING}
         identify = folder_identity if self.path.is_dir() else file_identity
         return identify(self.path, extra=extra)
 
     @property
     def description(self) -> Mapping[str, Any]:
         """Adapter, name, precision, and whether replies are independent of their batch."""
-        return {
+        facts: dict[str, Any] = {
             "adapter": "hf",
             "model": self.locator,
             "dtype": self.options.dtype,
             "batch_invariant": self.options.dtype == "float32",
         }
+        if self.options.quantise is not None:
+            facts["quantise"] = self.options.quantise
+        return facts
 
     async def __aenter__(self) -> HfModel:
         """Load the model in a thread of its own, which all its work is done in.
@@ -150,6 +157,7 @@ class HfModel:
             dtype=self.options.dtype,
             device=self.options.device,
             chat_template=self._chat_template,
+            quantise=self.options.quantise,
         )
 
     def _from_hub(self, path: Path) -> Path:

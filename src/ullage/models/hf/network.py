@@ -239,8 +239,7 @@ def build(model: Any) -> Network:
         network = PaddedNetwork(model, windows)
         if model.dtype == torch.float32:
             model.set_attn_implementation(ATTENTION)
-            unit = next((unit for unit in _UNITS if _agree(network, prompts, unit)), None)
-            network.unit, network.together = unit or _UNITS[0], unit is not None
+        settle(network)
         if _close(_last_logits(network, prompts), expected, prompts):
             return network
     except torch.OutOfMemoryError:
@@ -249,6 +248,17 @@ def build(model: Any) -> Network:
         pass  # some architectures take no such mask, cache, position ids or attention
     model.set_attn_implementation(default)
     return PlainNetwork(model)
+
+
+def settle(network: Network) -> None:
+    """Try a network out, as its model is now, and find how its rows may share a batch."""
+    if isinstance(network, PaddedNetwork):
+        prompts = _check_prompts(int(network.model.config.get_text_config().vocab_size))
+        if network.dtype == torch.float32:
+            unit = next((unit for unit in _UNITS if _agree(network, prompts, unit)), None)
+            network.unit, network.together = unit or _UNITS[0], unit is not None
+    else:
+        network.feed(network.prefill([[]]), [[0]], [0])
 
 
 def _check_prompts(vocabulary: int) -> list[list[int]]:
