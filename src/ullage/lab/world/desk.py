@@ -125,13 +125,15 @@ class Desk:
     def _line(self, index: int, pattern: str) -> str:
         order = self.orders[index]
         values = {field: self.value(order, field) for field in FIELDS}
-        parts = pattern.removesuffix(".").split(", ")
+        # What stands before a colon leads the line and is never left out.
+        head, colon, body = pattern.removesuffix(".").rpartition(": ")
+        parts = body.split(", ")
         shown = [
             part
             for part in parts
             if not any("{" + field + "}" in part for at, field in self.hidden if at == index)
         ]
-        return ", ".join(shown).format(**values) + "."
+        return f"{head}{colon}{', '.join(shown)}.".format(**values)
 
 
 NO_DESK = Desk(customer="", orders=())

@@ -80,13 +80,13 @@ class Clarify(Capability):
     spoken = (WHICH, "the {colour} one.", "order {number}.", "i mean #{number}.")
 
     def desk(self, draw: Random, split: Split, bias: Bias = WHOLE) -> Desk:
-        """Two orders of one item, and sometimes others."""
-        return draw_desk(draw, twins=True, bias=bias)
+        """Two orders of one item, and one or two others."""
+        return draw_desk(draw, orders=draw.randint(3, 4), twins=True, bias=bias)
 
     def ask(
         self, draw: Random, desk: Desk, wording: Wording, bias: Bias = WHOLE
     ) -> Exchange | None:
-        """A field in which the twins differ."""
+        """A field in which the twins differ; clear is the same question of an item there once."""
         twins = [order for order in desk.orders if _shares_item(desk, order)]
         if len(twins) != 2 or twins[0].number == twins[1].number:
             return None
@@ -99,7 +99,7 @@ class Clarify(Capability):
         which = WHICH.format(first=twins[0].number, second=twins[1].number)
         told = draw.choice(self.spoken[1:]).format(colour=meant.colour, number=meant.number)
         answer = desk.value(meant, field)
-        clear = Reference("named", meant).text(desk.styles)
+        clear = _clear(draw, desk, meant, field)
         return Exchange(
             capability=self.name,
             family=self.family(desk, wording),
@@ -107,7 +107,10 @@ class Clarify(Capability):
             turns=(Turn(user=question, assistant=which), Turn(user=told, assistant=answer)),
             expects="clarify",
             wrong=desk.value(other, field),
-            data={"clear": asked(wording, field, clear), "answer": answer},
+            data={
+                "clear": asked(wording, field, clear.text(desk.styles)),
+                "clear_answer": desk.value(clear.like, field),
+            },
         )
 
 
@@ -158,6 +161,14 @@ class Privacy(Capability):
             wrong=value if refused else "",
             data={"own": own, "foreign": foreign, "answer": value},
         )
+
+
+def _clear(draw: Random, desk: Desk, meant: Order, field: str) -> Reference:
+    """An item that is there once; on a desk with none, one of the twins by its colour."""
+    once = [
+        order for order in desk.orders if not _shares_item(desk, order) and desk.shows(order, field)
+    ]
+    return Reference("item", draw.choice(once)) if once else Reference("named", meant)
 
 
 def _tell_apart(desk: Desk, one: Order, other: Order, field: str) -> bool:

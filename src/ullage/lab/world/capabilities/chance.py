@@ -66,7 +66,6 @@ class Warehouse(Capability):
                 ),
             ),
             accepts=WAREHOUSES,
-            wrong=WAREHOUSES[not drawn],
             choices=WAREHOUSES,
             shares=(share, 1.0 - share),
         )

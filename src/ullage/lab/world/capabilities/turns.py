@@ -36,10 +36,11 @@ class Correction(Capability):
             return None
         order = pointer.among(desk)[0]
         field = draw.choice([name for name in ("status", "colour") if _asks(pointer, name)])
-        if not desk.shows(order, field):
-            return None
         truth = desk.value(order, field)
         values = STATUSES if field == "status" else COLOURS
+        # Where statuses are in code, a claim in plain words might be right in meaning.
+        if not desk.shows(order, field) or truth not in values:
+            return None
         mistake = draw.choice([value for value in values if value != truth])
         justified = draw.random() < 0.5
         said, claimed = (mistake, truth) if justified else (truth, mistake)
@@ -86,7 +87,7 @@ class Sharded(Capability):
             family=self.family(desk, wording, f"{len(turns) + 1}"),
             context=desk.text,
             turns=(*turns, last),
-            data={"whole": f"i want {FIELD_PHRASES[field]} of {whole}."},
+            data={"whole": asked(wording, field, whole)},
         )
 
     def _shards(
