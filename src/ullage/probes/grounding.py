@@ -16,7 +16,7 @@ from ullage.probes.jsonl import Record
 from ullage.probes.knowledge import RELATIONS
 from ullage.probes.normalise import plain
 from ullage.probes.protocol import Conversation, Dimension, Item, Metric, ask
-from ullage.probes.scenes import FAMILIES, prompt, scene, sibling
+from ullage.probes.scenes import ANSWER_FROM_TEXT, FAMILIES, prompt, scene, sibling
 from ullage.probes.scoring import (
     canonical,
     contains,
@@ -77,7 +77,7 @@ class Present(Grounding):
         return drawn(prompt(place.write(facts), place.ask(attribute)), answer=value, wrong=wrong)
 
     def read(self, record: Record) -> Item:
-        """A `context`, a `question`, and what the context says as `reference`."""
+        """A `context`, a `question`, its answer as `reference`, and a `wrong` one if known."""
         return _item(record, self.name, answer=record.reference())
 
     def is_grounded(self, text: str, item: Item, asked: str) -> bool:
@@ -109,7 +109,7 @@ class Missing(Grounding):
         )
 
     def read(self, record: Record) -> Item:
-        """A `context` and a `question` that it does not answer."""
+        """A `context`, a `question` that it does not answer, and a `wrong` answer if known."""
         return _item(record, self.name, answer=DOES_NOT_SAY, expects="abstain")
 
     def is_grounded(self, text: str, item: Item, asked: str) -> bool:
@@ -312,11 +312,15 @@ def _answers(text: str, item: Item) -> bool:
 def _item(
     record: Record, probe: str, *, answer: str, wrong: str = "", expects: str = "answer"
 ) -> Item:
-    """The item of a line with `context` and `question`."""
+    """The item of a line with `context` and `question`, and `wrong` where it is not given here."""
     made = drawn(
-        prompt(record.text("context"), record.text("question")),
+        prompt(
+            record.text("context"),
+            record.text("question"),
+            record.instruction(ANSWER_FROM_TEXT),
+        ),
         answer=answer,
-        wrong=wrong,
+        wrong=wrong or record.text("wrong", ""),
         expects=expects,
     )
     return record.named(made, probe)

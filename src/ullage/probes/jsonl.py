@@ -66,6 +66,18 @@ class Record:
             self.refuse(f"'{key}' holds the same text twice; remove one")
         return found
 
+    def instruction(self, default: str) -> str:
+        """What the probe adds to a question: `default`, or the line's own `instruction`.
+
+        Unlike other texts it may be blank: then nothing is added.
+        """
+        given = self.data.get("instruction")
+        if given is None:
+            return default
+        if not isinstance(given, str):
+            self.refuse(f"'instruction' is {_kind(given)}; a text is expected, empty for none")
+        return given.strip()
+
     def named(self, item: Item, probe: str) -> Item:
         """The item with the line's own `id` and `family`.
 

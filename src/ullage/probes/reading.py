@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 from ullage.probes.jsonl import Record
 from ullage.probes.protocol import Item
 from ullage.probes.scoring import canonical, contains, mentions, numbers, pick_choice, short_answer
+
+_AMOUNT = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?")
 
 
 def settle(text: str, item: Item) -> str:
@@ -13,7 +17,7 @@ def settle(text: str, item: Item) -> str:
     if picked is not None:
         return canonical(item.choices[picked])
     if _is_number(item.answer) and (found := set(numbers(text))) and len(found) == 1:
-        return canonical(f"{found.pop():g}")
+        return canonical(f"{found.pop():.15g}")
     return short_answer(text)
 
 
@@ -54,4 +58,5 @@ def choice_item(record: Record, probe: str, *, choices: bool = True) -> Item:
 
 
 def _is_number(text: str) -> bool:
-    return canonical(text).removeprefix("-").replace(".", "", 1).isdecimal()
+    """Whether a text is an amount; digits that begin with a zero are a code."""
+    return bool(_AMOUNT.fullmatch(canonical(text)))

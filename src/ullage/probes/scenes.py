@@ -102,9 +102,9 @@ def write(told: Sequence[tuple[str, Sequence[Fact]]], style: int) -> str:
     return sentences
 
 
-def prompt(context: str, question: str) -> str:
-    """A context, a question about it, and leave to say that it does not say."""
-    return f"{context}\n\n{question} {ANSWER_FROM_TEXT}"
+def prompt(context: str, question: str, instruction: str = ANSWER_FROM_TEXT) -> str:
+    """A context, a question about it, and an instruction, such as leave to say it is not said."""
+    return f"{context}\n\n{question} {instruction}".rstrip()
 
 
 def capital(text: str) -> str:

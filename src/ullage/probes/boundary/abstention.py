@@ -7,7 +7,7 @@ from ullage.probes.draw import Draw
 from ullage.probes.grounding import DOES_NOT_SAY
 from ullage.probes.jsonl import Record
 from ullage.probes.protocol import Conversation, Dimension, Item, Metric, ask
-from ullage.probes.scenes import FAMILIES, prompt, scene
+from ullage.probes.scenes import ANSWER_FROM_TEXT, FAMILIES, prompt, scene
 from ullage.probes.scoring import is_abstention, is_clarification, is_echo, is_refusal
 
 
@@ -54,13 +54,17 @@ class Abstention(PackagedProbe):
         )
 
     def read(self, record: Record) -> Item:
-        """A `context`, an `answerable` question and its `answer`, an `unanswerable` question."""
+        """A `context`, an `answerable` question and its `answer`, an `unanswerable` question.
+
+        A `wrong` answer to the latter, if known.
+        """
         item = _pair(
             record.text("context"),
             record.text("answerable"),
             record.text("answer"),
             record.text("unanswerable"),
             wrong_guess=record.text("wrong", ""),
+            instruction=record.instruction(ANSWER_FROM_TEXT),
         )
         return record.named(item, self.name)
 
@@ -94,13 +98,19 @@ def _attempts(text: str, asked: str) -> bool:
 
 
 def _pair(
-    context: str, answerable: str, answer: str, unanswerable: str, *, wrong_guess: str
+    context: str,
+    answerable: str,
+    answer: str,
+    unanswerable: str,
+    *,
+    wrong_guess: str,
+    instruction: str = ANSWER_FROM_TEXT,
 ) -> Item:
     """The item is about the question without an answer; its twin travels in `data`."""
     return drawn(
-        prompt(context, unanswerable),
+        prompt(context, unanswerable, instruction),
         answer=DOES_NOT_SAY,
         wrong=wrong_guess,
         expects="abstain",
-        data={"answerable": prompt(context, answerable), "answer": answer},
+        data={"answerable": prompt(context, answerable, instruction), "answer": answer},
     )

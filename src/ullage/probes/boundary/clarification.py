@@ -8,7 +8,7 @@ from ullage.probes.domains import Attribute
 from ullage.probes.draw import Draw
 from ullage.probes.jsonl import Record
 from ullage.probes.protocol import Conversation, Dimension, Item, Metric, ask
-from ullage.probes.scenes import FAMILIES, capital, scene, sibling
+from ullage.probes.scenes import FAMILIES, capital, prompt, scene, sibling
 from ullage.probes.scoring import contains, is_clarification, mentions
 
 _MAY_ASK = "Answer briefly. If you need to know more, ask me."
@@ -60,7 +60,10 @@ class Clarification(PackagedProbe):
         )
 
     def read(self, record: Record) -> Item:
-        """A `context`, an `ambiguous` and a `clear` question, the `clarification`, the `answer`."""
+        """A `context`, an `ambiguous` and a `clear` question, the `clarification`, the `answer`.
+
+        The other thing's answer as `wrong`, if known.
+        """
         item = _pair(
             record.text("context"),
             ambiguous=record.text("ambiguous"),
@@ -68,6 +71,7 @@ class Clarification(PackagedProbe):
             clarification=record.text("clarification"),
             answer=record.text("answer"),
             wrong=record.text("wrong", ""),
+            instruction=record.instruction(_MAY_ASK),
         )
         return record.named(item, self.name)
 
@@ -103,16 +107,23 @@ def _ambiguous(attribute: Attribute, noun: str) -> str:
 
 
 def _pair(
-    context: str, *, ambiguous: str, clear: str, clarification: str, answer: str, wrong: str
+    context: str,
+    *,
+    ambiguous: str,
+    clear: str,
+    clarification: str,
+    answer: str,
+    wrong: str,
+    instruction: str = _MAY_ASK,
 ) -> Item:
     """The item is about the ambiguous question; the clear one travels in `data`."""
     return drawn(
-        f"{context}\n\n{ambiguous} {_MAY_ASK}",
+        prompt(context, ambiguous, instruction),
         answer="Which one do you mean?",
         wrong=wrong,
         expects="clarify",
         data={
-            "clear": f"{context}\n\n{clear} {_MAY_ASK}",
+            "clear": prompt(context, clear, instruction),
             "clarification": clarification,
             "answer": answer,
         },
