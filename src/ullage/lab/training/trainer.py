@@ -123,6 +123,8 @@ class Run:
         self.tokenizer = build_tokenizer(plan.vocabulary)
         self._encoder = Encoder(self.tokenizer)
         self.model = new_model(plan.shape, len(plan.vocabulary), plan.seed)
+        # Plain products: on a CPU, the backward pass of the fused kernel takes three times as long.
+        self.model.set_attn_implementation("eager")
         self._optimiser = Optimiser(self.model, muon_rate=plan.muon_rate, adam_rate=plan.adam_rate)
         self.at = Position()
         folder.mkdir(parents=True, exist_ok=True)
