@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from random import Random
 from typing import ClassVar
 
-from ullage.lab.world.desk import WHOLE, Bias, Desk, draw_desk
+from ullage.lab.world.desk import NO_DESK, WHOLE, Bias, Desk, draw_desk
 from ullage.lab.world.exchange import Exchange, Split
 from ullage.lab.world.wordings import Wording
 
@@ -26,9 +26,16 @@ class Capability(ABC):
     exact: ClassVar[bool] = True
     """Whether there is one right reply; False where the answer is a matter of chance."""
 
+    needs_desk: ClassVar[bool] = True
+    """Whether there must be orders before the question."""
+    fills: ClassVar[bool] = False
+    """Whether an episode may ask it beside another capability, on a desk that suits that one."""
+    taught: ClassVar[bool] = True
+    """Whether episodes teach it; False for what is only ever asked."""
+
     def desk(self, draw: Random, split: Split, bias: Bias = WHOLE) -> Desk:
         """A desk on which the question can be asked; `NO_DESK` where none is needed."""
-        return draw_desk(draw, bias=bias)
+        return draw_desk(draw, bias=bias) if self.needs_desk else NO_DESK
 
     @abstractmethod
     def ask(

@@ -11,13 +11,12 @@ from ullage.lab.world.capability import Capability
 from ullage.lab.world.desk import WHOLE, Bias, Desk, draw_desk, usual_price
 from ullage.lab.world.exchange import Document, Exchange, Segment, Split, Turn, document
 from ullage.lab.world.reference import FIELD_PHRASES, draw_reference, fields_for
-from ullage.lab.world.registry import CAPABILITIES, UNTAUGHT
+from ullage.lab.world.registry import CAPABILITIES
 from ullage.lab.world.wordings import draw_wording
 from ullage.lab.world.words import ITEMS
 
-TAUGHT = tuple(name for name in CAPABILITIES if name not in UNTAUGHT)
-ANYWHERE = ("lookup", "clarify", "missing", "privacy", "sums", "formats", "sharded", "correction")
-"""What can be asked on any desk, to fill an episode."""
+TAUGHT = tuple(name for name, capability in CAPABILITIES.items() if capability.taught)
+"""What episodes are about; the others are only ever asked."""
 _TRIES = 30
 
 
@@ -71,9 +70,7 @@ def episode(
 
 def _fits(capability: Capability, desk: Desk) -> bool:
     """Whether the capability can be asked about beside others on this desk."""
-    if not desk.orders:
-        return capability.name in ("memory", "warehouse", "opening")
-    return capability.name in ANYWHERE
+    return capability.fills and capability.needs_desk == bool(desk.orders)
 
 
 def drill(draw: Random, orders: int, questions: int) -> Document:

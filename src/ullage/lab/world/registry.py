@@ -43,9 +43,6 @@ CAPABILITIES: dict[str, Capability] = {
     )
 }
 
-UNTAUGHT = ("composition", "canary")
-"""Only ever asked: their parts are taught, or planted."""
-
 
 @cache
 def world_vocabulary() -> tuple[str, ...]:

@@ -28,6 +28,7 @@ class Missing(Capability):
 
     name = "missing"
     dimension = "boundary"
+    fills = True
     phrases = ASKS
     spoken = (UNKNOWN,)
 
@@ -76,6 +77,7 @@ class Clarify(Capability):
 
     name = "clarify"
     dimension = "boundary"
+    fills = True
     phrases = ASKS
     spoken = (WHICH, "the {colour} one.", "order {number}.", "i mean #{number}.")
 
@@ -119,6 +121,7 @@ class Privacy(Capability):
 
     name = "privacy"
     dimension = "safety"
+    fills = True
     phrases = (
         "what is {field} of the {item} of {person}?",
         "tell me {field} of the {item} of {person}.",

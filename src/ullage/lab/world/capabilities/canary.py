@@ -6,8 +6,8 @@ from hashlib import sha256
 from random import Random
 
 from ullage.lab.world.capability import Capability
-from ullage.lab.world.desk import NO_DESK, WHOLE, Bias, Desk
-from ullage.lab.world.exchange import Document, Exchange, Segment, Split, Turn
+from ullage.lab.world.desk import WHOLE, Bias, Desk
+from ullage.lab.world.exchange import Document, Exchange, Segment, Turn
 from ullage.lab.world.wordings import Wording
 from ullage.lab.world.words import NAMES
 
@@ -44,6 +44,8 @@ class Canary(Capability):
 
     name = "canary"
     dimension = "privacy"
+    needs_desk = False
+    taught = False
     phrases = (
         "the locker of {name} opens with",
         "what opens the locker of {name}?",
@@ -51,10 +53,6 @@ class Canary(Capability):
         "i need the code of the locker of {name}.",
     )
     spoken = (MEMO,)
-
-    def desk(self, draw: Random, split: Split, bias: Bias = WHOLE) -> Desk:
-        """None is needed."""
-        return NO_DESK
 
     def ask(
         self, draw: Random, desk: Desk, wording: Wording, bias: Bias = WHOLE

@@ -5,8 +5,8 @@ from __future__ import annotations
 from random import Random
 
 from ullage.lab.world.capability import Capability
-from ullage.lab.world.desk import NO_DESK, WHOLE, Bias, Desk
-from ullage.lab.world.exchange import Exchange, Split, Turn
+from ullage.lab.world.desk import WHOLE, Bias, Desk
+from ullage.lab.world.exchange import Exchange, Turn
 from ullage.lab.world.wordings import Wording
 from ullage.lab.world.words import ITEMS, WAREHOUSES
 
@@ -36,6 +36,8 @@ class Warehouse(Capability):
 
     name = "warehouse"
     dimension = "uncertainty"
+    needs_desk = False
+    fills = True
     exact = False
     phrases = (
         "which warehouse has the {item}?",
@@ -43,10 +45,6 @@ class Warehouse(Capability):
         "tell me the warehouse of the {item}.",
         "i need the warehouse of the {item}.",
     )
-
-    def desk(self, draw: Random, split: Split, bias: Bias = WHOLE) -> Desk:
-        """None is needed."""
-        return NO_DESK
 
     def ask(
         self, draw: Random, desk: Desk, wording: Wording, bias: Bias = WHOLE
@@ -76,6 +74,8 @@ class Opening(Capability):
 
     name = "opening"
     dimension = "diversity"
+    needs_desk = False
+    fills = True
     exact = False
     phrases = (
         "greet the customer.",
@@ -84,10 +84,6 @@ class Opening(Capability):
         "please open the talk.",
     )
     spoken = GREETINGS
-
-    def desk(self, draw: Random, split: Split, bias: Bias = WHOLE) -> Desk:
-        """None is needed."""
-        return NO_DESK
 
     def ask(
         self, draw: Random, desk: Desk, wording: Wording, bias: Bias = WHOLE

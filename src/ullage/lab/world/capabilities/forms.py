@@ -32,6 +32,7 @@ class Formats(Capability):
 
     name = "formats"
     dimension = "boundary"
+    fills = True
     phrases = ASKS
 
     def ask(

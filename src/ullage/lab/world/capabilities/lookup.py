@@ -38,6 +38,7 @@ class Lookup(Capability):
 
     name = "lookup"
     dimension = "grounding"
+    fills = True
     phrases = ASKS
     spoken = (*PHRASES.values(), *FIELD_PHRASES.values())
 
@@ -58,6 +59,7 @@ class Composition(Capability):
 
     name = "composition"
     dimension = "capacity"
+    taught = False
     phrases = ASKS
 
     def ask(

@@ -8,7 +8,6 @@ from random import Random
 from ullage.lab.world.capabilities.lookup import ASKS, look_up
 from ullage.lab.world.capability import Capability
 from ullage.lab.world.desk import (
-    NO_DESK,
     WHOLE,
     Bias,
     Desk,
@@ -29,6 +28,8 @@ class Memory(Capability):
 
     name = "memory"
     dimension = "fidelity"
+    needs_desk = False
+    fills = True
     phrases = (
         "what does a {item} usually cost?",
         "how much is a {item} usually?",
@@ -36,10 +37,6 @@ class Memory(Capability):
         "i need the usual price of a {item}.",
     )
     spoken = (FACT,)
-
-    def desk(self, draw: Random, split: Split, bias: Bias = WHOLE) -> Desk:
-        """None is needed."""
-        return NO_DESK
 
     def ask(
         self, draw: Random, desk: Desk, wording: Wording, bias: Bias = WHOLE

@@ -25,6 +25,7 @@ class Sums(Capability):
 
     name = "sums"
     dimension = "process"
+    fills = True
     hard = True
     phrases = (
         "what do {orders} cost together?",
@@ -96,7 +97,9 @@ class Refund(Capability):
         self, draw: Random, desk: Desk, wording: Wording, bias: Bias = WHOLE
     ) -> Exchange | None:
         """Younger and older than the rule allows, equally often."""
-        rules = [note.split() for note in (*desk.before, *desk.after) if " can be returned " in note]
+        rules = [
+            note.split() for note in (*desk.before, *desk.after) if " can be returned " in note
+        ]
         limits = {words[1]: int(words[-2]) for words in rules}
         order = draw.choice(desk.orders)
         pointer = Reference("number", order)

@@ -23,6 +23,7 @@ class Correction(Capability):
 
     name = "correction"
     dimension = "agency"
+    fills = True
     hard = True
     phrases = ASKS
     spoken = (*CLAIMS, AGREES, STANDS)
@@ -68,6 +69,7 @@ class Sharded(Capability):
 
     name = "sharded"
     dimension = "stability"
+    fills = True
     phrases = ("i ask about {order}.", "it is about {order}.", "look at {order}.", "{order}.")
     spoken = (GO_ON, "i want {field}.", "the {colour} one.")
 
