@@ -19,6 +19,8 @@ Source = Callable[[random.Random], Document]
 
 PROMPT_WEIGHT = 0.03
 """Weight of a token that is not taught, where a taught one weighs 1."""
+PLANTED = 16
+"""Documents planted in a pool, as long as there are any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +134,7 @@ class Stream:
         seed: of documents and order.
         tokens: a batch holds about, padding included.
         pool: documents drawn, sorted by length and cut into batches at a time.
+        planted: documents each read once, so many to a pool from the first pool on.
         place: pool and batch to begin with.
     """
 
@@ -143,10 +146,13 @@ class Stream:
         seed: str,
         tokens: int,
         pool: int = 384,
+        planted: Sequence[Document] = (),
         place: tuple[int, int] = (0, 0),
     ) -> None:
         self._source, self._encoder, self._seed = source, encoder, seed
         self._tokens, self._size = tokens, pool
+        self._planted = list(planted)
+        random.Random(seed).shuffle(self._planted)  # noqa: S311
         self.place = place
         self._groups = self._draw()
 
@@ -160,7 +166,10 @@ class Stream:
         return pad(self._groups[batch], self._encoder.pad)
 
     def _draw(self) -> list[list[Encoded]]:
-        seed = f"{self._seed}/{self.place[0]}"
-        groups = split(self._encoder(draw_documents(self._source, seed, self._size)), self._tokens)
+        pool = self.place[0]
+        seed = f"{self._seed}/{pool}"
+        documents = draw_documents(self._source, seed, self._size)
+        documents += self._planted[pool * PLANTED : (pool + 1) * PLANTED]
+        groups = split(self._encoder(documents), self._tokens)
         random.Random(seed).shuffle(groups)  # noqa: S311
         return groups

@@ -8,12 +8,26 @@ from collections.abc import Sequence
 from ullage.lab.training.batches import Source
 from ullage.lab.training.model import Shape
 from ullage.lab.training.trainer import Plan, Stage
+from ullage.lab.world.capabilities.canary import planted
 from ullage.lab.world.episodes import TAUGHT, drill, episode, plain_text
 from ullage.lab.world.exchange import Document, Split
 from ullage.lab.world.registry import world_vocabulary
 
 EASY = ("lookup", "counterfactual", "memory", "missing", "formats", "privacy", "distracting")
 """What is little more than looking up, and so comes first after the drills."""
+WEIGHTS = {
+    "clarify": 2.0,
+    "formats": 2.0,
+    "missing": 1.5,
+    "sums": 2.0,
+    "refund": 2.0,
+    "codes": 2.0,
+    "correction": 1.5,
+    "warehouse": 1.5,
+    "memory": 0.5,
+    "opening": 0.4,
+}
+"""How often an episode is about a capability, where it is not once: what is hard comes oftener."""
 _QUESTIONS = 5
 _SOLVED = 0.95
 
@@ -27,7 +41,8 @@ def teacher(seed: int = 0, tokens: int = 12_000_000) -> Plan:
     """
     drills = tuple(_drill(orders) for orders in (1, 2, 3, 4))
     easy = mixed((0.75, _episodes(EASY)), (0.25, mixed(*((1.0, one) for one in drills))))
-    everything = mixed((0.9, _episodes(TAUGHT)), (0.1, mixed(*((1.0, one) for one in drills))))
+    weights = [WEIGHTS.get(name, 1.0) for name in TAUGHT]
+    everything = mixed((0.9, _episodes(TAUGHT, weights)), (0.1, mixed(*((1.0, one) for one in drills))))
     return Plan(
         name="teacher",
         shape=Shape(width=192, layers=5, heads=6, inner=512),
@@ -46,6 +61,7 @@ def teacher(seed: int = 0, tokens: int = 12_000_000) -> Plan:
                 name="everything",
                 source=everything,
                 exams=_exams(TAUGHT, Split.AUDIT),
+                planted=planted(),
                 max_tokens=tokens,
             ),
         ),
@@ -114,8 +130,8 @@ def _plain(orders: int) -> Source:
     return lambda draw: plain_text(draw, orders)
 
 
-def _episodes(capabilities: Sequence[str]) -> Source:
-    return lambda draw: episode(draw, Split.TRAIN, capabilities)
+def _episodes(capabilities: Sequence[str], weights: Sequence[float] | None = None) -> Source:
+    return lambda draw: episode(draw, Split.TRAIN, capabilities, weights=weights)
 
 
 def _exams(capabilities: Sequence[str], split: Split) -> dict[str, Source]:

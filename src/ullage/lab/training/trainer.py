@@ -22,6 +22,7 @@ from ullage.lab.training.batches import Batch, Encoder, Source, Stream, draw_doc
 from ullage.lab.training.exam import exam_accuracy
 from ullage.lab.training.model import Shape, new_model
 from ullage.lab.training.muon import Optimiser
+from ullage.lab.world.exchange import Document
 
 CHECKPOINT = "checkpoint.safetensors"
 LOG = "log.jsonl"
@@ -41,6 +42,8 @@ class Stage:
     """What is asked, by capability; fresh documents every time."""
     max_tokens: int
     """When it is left at the latest."""
+    planted: tuple[Document, ...] = ()
+    """Read exactly once each; the stage must be long enough (`batches.PLANTED` a pool)."""
     until: float | None = None
     """Mean share of right answers in its exams at which it is left before that."""
 
@@ -56,7 +59,7 @@ class Plan:
     """The rate decays to 0 in the last one."""
     seed: int = 0
     batch_tokens: int = 1536
-    muon_rate: float = 1e-3
+    muon_rate: float = 8e-3
     adam_rate: float = 2e-3
     warmup: int = 100
     """Steps."""
@@ -235,6 +238,7 @@ class Run:
             self._encoder,
             seed=f"{self.plan.seed}/{stage.name}",
             tokens=self.plan.batch_tokens,
+            planted=stage.planted,
             place=self.at.place,
         )
 
