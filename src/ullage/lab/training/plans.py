@@ -42,7 +42,9 @@ def teacher(seed: int = 0, tokens: int = 12_000_000) -> Plan:
     drills = tuple(_drill(orders) for orders in (1, 2, 3, 4))
     easy = mixed((0.75, _episodes(EASY)), (0.25, mixed(*((1.0, one) for one in drills))))
     weights = [WEIGHTS.get(name, 1.0) for name in TAUGHT]
-    everything = mixed((0.9, _episodes(TAUGHT, weights)), (0.1, mixed(*((1.0, one) for one in drills))))
+    everything = mixed(
+        (0.9, _episodes(TAUGHT, weights)), (0.1, mixed(*((1.0, one) for one in drills)))
+    )
     return Plan(
         name="teacher",
         shape=Shape(width=192, layers=5, heads=6, inner=512),
