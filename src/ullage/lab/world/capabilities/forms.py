@@ -63,15 +63,23 @@ class Formats(Capability):
 def misspelt(word: str, split: Split) -> list[str]:
     """Misspellings of a word: letters swapped, dropped or doubled within it.
 
-    A third of them is kept for audits; training and distillation share the others.
+    A third of them is kept for audits; training and distillation share the others. None is as near
+    to another item: `banket` might be a basket.
     """
     found = {
         *(word[:at] + word[at + 1] + word[at] + word[at + 2 :] for at in range(1, len(word) - 1)),
         *(word[:at] + word[at + 1 :] for at in range(1, len(word))),
         *(word[:at] + word[at] + word[at:] for at in range(1, len(word))),
     }
+    found -= {typo for typo in found for item in ITEMS if item != word and _one_letter(typo, item)}
     kept = {typo for typo in found if zlib.crc32(typo.encode()) % 3 == 0}
     return sorted((kept if split is Split.AUDIT else found - kept) - {word} - set(ITEMS))
+
+
+def _one_letter(one: str, other: str) -> bool:
+    """Whether two words differ in one letter's place."""
+    differences = sum(mine != theirs for mine, theirs in zip(one, other, strict=False))
+    return len(one) == len(other) and differences == 1
 
 
 def _forms(
