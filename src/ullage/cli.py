@@ -292,6 +292,30 @@ def show(
         typer.echo(path.read_text("utf-8"), nl=False)
 
 
+@statement_app.command("diff")
+def diff(
+    first: Annotated[
+        Path, typer.Argument(help="A run folder or a statement.json.", metavar="FIRST")
+    ],
+    second: Annotated[Path, typer.Argument(help="What is compared with it.", metavar="SECOND")],
+    force: Annotated[
+        bool, typer.Option("--force", help="Compare although teachers or targets differ.")
+    ] = False,
+    json_: Json = False,
+) -> None:
+    """Set two statements about one teacher side by side."""
+    from ullage.statement.compare import compare, labels
+    from ullage.statement.compare_terminal import render
+
+    (one, one_path), (other, other_path) = _read(first), _read(second)
+    called = labels(one, other, (one_path, other_path))
+    compared = compare(one, other, labels=called, force=force)
+    if json_:
+        typer.echo(compared.to_json(), nl=False)
+    else:
+        render(compared, _console(stderr=False))
+
+
 @app.command()
 def schema(name: Annotated[SchemaName, typer.Argument(help="Which schema.")]) -> None:
     """Print the JSON Schema of a kind of file."""

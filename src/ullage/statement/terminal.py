@@ -33,17 +33,21 @@ def render(statement: Statement, console: Console, *, folder: Path | None = None
         console: decides width, colour and encoding (`NO_COLOR` and pipes included).
         folder: where statement.json, .html and .md are, to say so; None says nothing.
     """
-    page = Group(*_page(statement, console.width))
-    if console.options.ascii_only:
-        segments = console.render(page)
-        console.print(Segments(Segment(_ascii(s.text), s.style, s.control) for s in segments))
-    else:
-        console.print(page)
+    print_page(Group(*_page(statement, console.width)), console)
     if folder is not None:
         console.print()
         for name, what in _FILES.items():
             told = Text.assemble(safe(str(folder / name)), (f"  {what}", "dim"))
             console.print(told, soft_wrap=True)  # a path is copied whole
+
+
+def print_page(page: RenderableType, console: Console) -> None:
+    """Print something, in characters that the terminal has."""
+    if console.options.ascii_only:
+        segments = console.render(page)
+        console.print(Segments(Segment(_ascii(s.text), s.style, s.control) for s in segments))
+    else:
+        console.print(page)
 
 
 _FILES = {
@@ -185,7 +189,7 @@ def _unknown(statement: Statement) -> Iterator[RenderableType]:
 
 
 _ASCII = str.maketrans(
-    dict(zip("─│┊┼╪◄►δ−–’…·", "-|:++<>d--'..", strict=True))
+    dict(zip("─│┊┼╪◄►→δ−–’…·", "-|:++<>>d--'..", strict=True))
     | {word.symbol: word.ascii for word in words.VERDICTS.values()}
 )
 

@@ -104,20 +104,23 @@ def in_order(arms: Iterable[str]) -> list[str]:
 
 
 def places(finding: Finding) -> int:
-    """Decimals that show the loss with two digits of its margin, and never hide its verdict.
+    """Decimals that show the finding's loss; see `decimals`."""
+    return decimals(finding.loss, finding.target.margin)
+
+
+def decimals(loss: Estimate | None, margin: float) -> int:
+    """Decimals that show a loss with two digits of its margin, and never hide its verdict.
 
     More are given where rounding would make an interval's end look equal to 0 or to the margin
     that it in truth stays below or lies above.
     """
-    margin = finding.target.margin
     count = min(12, max(0, 1 - floor(log10(margin))))
-    if finding.loss is None:
+    if loss is None:
         return count
-    ends = (finding.loss.low, finding.loss.high)
     for extra in range(4):
         told = all(
             round(end, count + extra) != round(line, count + extra)
-            for end in ends
+            for end in (loss.low, loss.high)
             for line in (0.0, margin)
             if end != line
         )
