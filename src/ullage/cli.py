@@ -15,6 +15,7 @@ import typer
 
 from ullage import __version__
 from ullage.errors import UllageError
+from ullage.lab.cli import lab_app
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -40,6 +41,7 @@ app = typer.Typer(
 )
 statement_app = typer.Typer(help="Read a Distillation Loss Statement.")
 app.add_typer(statement_app, name="statement")
+app.add_typer(lab_app, name="lab")
 
 ConfigPath = Annotated[Path, typer.Argument(help="The configuration file.", metavar="CONFIG")]
 Overrides = Annotated[
