@@ -122,6 +122,12 @@ def test_int4_is_q4_0(seed: int, size: float) -> None:
     np.testing.assert_array_equal(rounded_int4(weight).numpy(), want)
 
 
+def test_int4_of_next_to_nothing_is_nothing() -> None:
+    weight = torch.zeros(2, 32)
+    weight[0, 3], weight[1, 5] = 1e-40, 1e-9
+    assert not rounded_int4(weight).any()
+
+
 def test_int4_has_sixteen_levels_a_group_and_a_short_last_one() -> None:
     weight = noise(5, 70)
     near = rounded_int4(weight)

@@ -179,14 +179,9 @@ def _differences(first: Statement, second: Statement) -> list[str]:
     found = []
     if _identity(first, "student") == _identity(second, "student"):
         found.append("the student is the same model in both")
-    if first.seed != second.seed:
-        found.append(f"their seeds are {first.seed} and {second.seed}: other items were asked")
-    if sources := sorted(
-        name
-        for name in first.probes.keys() & second.probes.keys()
-        if first.probes[name].source != second.probes[name].source and first.seed == second.seed
-    ):
-        found.append(f"other items were asked by {_some(sources)}")
+    shared = first.probes.keys() & second.probes.keys()
+    if moved := sorted(n for n in shared if first.probes[n].source != second.probes[n].source):
+        found.append(f"other items were asked by {_some(moved)}")
     if first.ullage_version != second.ullage_version:
         versions = (sanitise.terminal(s.ullage_version) for s in (first, second))
         found.append(f"they were judged by Ullage {listed(list(versions))}")

@@ -112,9 +112,10 @@ def rounded_int4(weight: Tensor) -> Tensor:
     groups = padded.view(out, -1, GROUP)
     place = groups.abs().argmax(-1, keepdim=True)
     step = groups.gather(-1, place) / -8.0
-    inverse = torch.where(step == 0, 0.0, 1.0 / step)
+    kept = step.to(torch.float16).float()
+    inverse = torch.where(kept == 0, 0.0, 1.0 / step)
     level = (groups * inverse + 8.5).trunc().clamp(0, 15) - 8.0
-    near = level * step.to(torch.float16).float()
+    near = level * kept
     return near.view(out, -1)[:, :width].to(weight.dtype)
 
 
