@@ -337,6 +337,14 @@ class TestRecipes:
         assert expected in str(caught.value)
         assert "\n" not in str(caught.value)
 
+    def test_a_quantised_teacher_has_no_logits_to_learn_from(self, folder: Path) -> None:
+        arms = {
+            "teacher": {"model": "hf:teacher", "hf": {"quantise": "rounded-int4"}},
+            "student": {"model": "hf:bad-quantised"},
+        }
+        with pytest.raises(InputError, match=r"arms\.teacher: hf\.quantise rounded-int4"):
+            making.make(folder, "bad-quantised", arms=arms)
+
     def test_no_recipe(self, folder: Path) -> None:
         plain = making.config("x").model_copy(update={"distill": None})
         with pytest.raises(InputError, match="has no such section"):

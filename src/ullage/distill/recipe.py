@@ -105,6 +105,11 @@ def resolve_recipe(config: Config, root: Path) -> Recipe:
     if settings.teacher is not None and settings.teacher != teacher.model:
         teacher = Arm(model=settings.teacher)
     require_signals(settings.method, teacher.model)
+    if settings.method == "logits" and teacher.hf.quantise is not None:
+        raise InputError(
+            f"arms.teacher: hf.quantise {teacher.hf.quantise} is for asking; method logits learns "
+            "from the weights as they are: leave quantise out, or use method black-box"
+        )
     if (settings.student is None) == (settings.layers is None):
         found = "neither" if settings.student is None else "both"
         raise InputError(
