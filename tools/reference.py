@@ -1,4 +1,4 @@
-"""Write docs/reference from the code: configuration keys, scenarios and commands.
+"""Write from the code what the docs say of it: configuration, scenarios, commands, laboratory.
 
 ``python tools/reference.py`` writes; with ``--check`` it only says whether the pages are current.
 """
@@ -9,6 +9,7 @@ import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import typer.main
@@ -17,18 +18,36 @@ from typer.testing import CliRunner
 from ullage.cli import app
 from ullage.config.scenario import names, packaged
 from ullage.config.schema import config_schema, scenario_schema
+from ullage.lab.evaluate import NEEDED_BASIC, NEEDED_CALIBRATION, NEEDED_HARD
+from ullage.lab.world.capability import Capability
+from ullage.lab.world.episodes import draw_exchange
+from ullage.lab.world.exchange import Split
+from ullage.lab.world.registry import CAPABILITIES
 
-FOLDER = Path(__file__).parents[1] / "docs" / "reference"
+DOCS = Path(__file__).parents[1] / "docs"
 NOTE = "<!-- Made by tools/reference.py (`make docs`); change the code, not this page. -->\n\n"
 
 
 def pages() -> dict[str, str]:
-    """Every generated page by file name."""
+    """Every generated page, and every page with generated parts, by its path under docs."""
     return {
-        "config.md": NOTE + config_page(),
-        "scenarios.md": NOTE + scenarios_page(),
-        "cli.md": NOTE + cli_page(),
+        "reference/config.md": NOTE + config_page(),
+        "reference/scenarios.md": NOTE + scenarios_page(),
+        "reference/cli.md": NOTE + cli_page(),
+        "lab.md": renewed(
+            (DOCS / "lab.md").read_text(encoding="utf-8"),
+            {"desk": lab_desk(), "capabilities": lab_capabilities()},
+        ),
     }
+
+
+def renewed(page: str, parts: dict[str, str]) -> str:
+    """The page with what stands between ``<!-- name -->`` and ``<!-- /name -->`` made anew."""
+    for name, text in parts.items():
+        start, end = f"<!-- {name} -->", f"<!-- /{name} -->"
+        before, _, rest = page.partition(start)
+        page = f"{before}{start}\n\n{text}\n\n{end}{rest.partition(end)[2]}"
+    return page
 
 
 def config_page() -> str:
@@ -199,11 +218,55 @@ def _commands(command: Any, path: list[str]) -> Iterator[list[str]]:
             yield from _commands(child, [*path, name])
 
 
+def lab_desk() -> str:
+    """A desk of the laboratory, and what is asked about it."""
+    draw = Random("a desk for the docs")  # noqa: S311
+    desk = CAPABILITIES["clarify"].desk(draw, Split.AUDIT)
+    lines = [*desk.text.replace(". ", ".\n").splitlines(), ""]
+    expected = {"missing": "abstain", "clarify": "clarify", "privacy": "refuse"}
+    for name in ("lookup", "formats", "clarify", "missing", "privacy", "sums", "correction"):
+        exchange = draw_exchange(draw, Split.AUDIT, name, desk=desk)
+        while exchange.expects != expected.get(name, "answer"):
+            exchange = draw_exchange(draw, Split.AUDIT, name, desk=desk)
+        for turn in exchange.turns:
+            lines += [f"> {turn.user}", turn.assistant]
+        lines.append("")
+    return "```text\n" + "\n".join(lines).strip() + "\n```"
+
+
+def lab_capabilities() -> str:
+    """Every capability of the laboratory, with one of its questions."""
+    rows = [
+        "| capability | dimension | what it is | needed | for example |",
+        "|---|---|---|---|---|",
+    ]
+    for name, capability in CAPABILITIES.items():
+        about = _plain((type(capability).__doc__ or "").strip().split("\n\n")[0])
+        draw = Random(f"{name} shown")  # noqa: S311
+        exchange = draw_exchange(draw, Split.AUDIT, name)
+        said = [f"{turn.user} → *{turn.assistant}*" for turn in exchange.turns]
+        cells = (f"`{name}`", capability.dimension, about, _needed(capability), "<br>".join(said))
+        rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
+def _needed(capability: Capability) -> str:
+    """What the shipped teacher is held to."""
+    if not capability.taught:
+        return "not taught"
+    if capability.exact:
+        return f"{NEEDED_HARD if capability.hard else NEEDED_BASIC:.0%}"
+    # Openings are described, not held to anything.
+    return (
+        f"odds within {NEEDED_CALIBRATION:g}" if capability.dimension == "uncertainty" else "none"
+    )
+
+
 def main() -> int:
     """Write the pages, or with ``--check`` compare them; 1 if any is not current."""
     stale = []
     for name, text in pages().items():
-        path = FOLDER / name
+        path = DOCS / name
         if path.is_file() and path.read_text(encoding="utf-8") == text:
             continue
         stale.append(name)

@@ -1,0 +1,113 @@
+"""The example of docs/how-to/extend-the-lab.md is what it takes to add a capability."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import ullage
+from tests.lab.solver import read_context, strip
+
+PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "extend-the-lab.md"
+SECTION = PAGE.read_text(encoding="utf-8").split("## A capability")[1].split("\n## ")[0]
+REGISTRY = "lab/world/registry.py"
+
+DRAW = """
+import json
+from random import Random
+from ullage.lab.world.episodes import TAUGHT, draw_exchange, episode
+from ullage.lab.world.exchange import Split
+from ullage.lab.world.registry import world_vocabulary
+
+made = [
+    draw_exchange(Random(seed), split, "counting") for seed in range(100) for split in Split
+]
+beside = [episode(Random(seed), Split.TRAIN, ("lookup", "counting")) for seed in range(40)]
+print(json.dumps({
+    "taught": "counting" in TAUGHT,
+    "words": world_vocabulary(),
+    "families": [one.family for one in made],
+    "exchanges": [(one.prompt[0].content, one.answer, one.wrong) for one in made],
+    "said": [[part.text for part in one] for one in beside],
+}))
+"""
+
+
+def blocks(kind: str) -> list[str]:
+    return re.findall(rf"```{kind}\n(.*?)```", SECTION, flags=re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What a copy of the package draws once the example is in it."""
+    package = Path(ullage.__file__).parent
+    copy = tmp_path_factory.mktemp("extended") / "ullage"
+    shutil.copytree(
+        package, copy, ignore=shutil.ignore_patterns("__pycache__", "*.safetensors", "templates")
+    )
+    found = re.search(r"`src/ullage/(lab/\S+/counting\.py)`", SECTION)
+    assert found is not None
+    (copy / found[1]).write_text(blocks("python")[0], encoding="utf-8")
+    registry = copy / REGISTRY
+    for change in blocks("diff"):
+        registry.write_text(patched(registry.read_text(encoding="utf-8"), change), encoding="utf-8")
+    result = subprocess.run(
+        [sys.executable, "-c", DRAW],
+        env={**os.environ, "PYTHONPATH": str(copy.parent)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    made: dict[str, Any] = json.loads(result.stdout)
+    return made
+
+
+def patched(text: str, change: str) -> str:
+    """The text with the change's lines put after those that stand before them."""
+    lines = change.splitlines()
+    before = "".join(f"{line[1:]}\n" for line in lines if not line.startswith("+"))
+    added = "".join(f"{line[1:]}\n" for line in lines if line.startswith("+"))
+    assert text.count(before) == 1
+    return text.replace(before, before + added)
+
+
+def test_the_example_is_one_file_and_one_registration_under_60_lines() -> None:
+    assert len(blocks("python")) == 1
+    added = [
+        line for change in blocks("diff") for line in change.splitlines() if line.startswith("+")
+    ]
+    assert len(blocks("python")[0].splitlines()) + len(added) < 60
+    assert f"`src/ullage/{REGISTRY}`" in SECTION
+
+
+def test_what_it_draws_is_right(drawn: dict[str, Any]) -> None:
+    assert drawn["taught"]
+    assert len(drawn["exchanges"]) == 300
+    for prompt, answer, wrong in drawn["exchanges"]:
+        context, _, question = prompt.rpartition("\n\n")
+        found = re.search(r"orders are (\w+)|the (\w+) orders", strip(question))
+        assert found is not None
+        lines = read_context(context).lines
+        count = sum(line.means["status"] == (found[1] or found[2]) for line in lines)
+        assert (answer, wrong) == (str(count), str(count + 1)), prompt
+
+
+def test_it_is_part_of_the_world(drawn: dict[str, Any]) -> None:
+    words = {*drawn["words"]}
+    assert {"how", "many", "orders", "count"} <= words
+    for prompt, *_ in drawn["exchanges"]:
+        assert {*re.findall(r"[a-z]+", prompt)} <= words
+    kinds = {family.partition("/")[0] for family in drawn["families"]}
+    assert {"counting-1", "counting-2"} <= kinds
+    # Episodes about something else ask it in passing.
+    mixed = [texts for texts in drawn["said"] if any("count" in text for text in texts)]
+    assert any(any(" price " in text for text in texts) for texts in mixed)
