@@ -155,10 +155,24 @@ def arm_of(model: str | None) -> Arm:
 async def evaluate(
     arm: Arm, *, items: int = ITEMS, seed: int = 0, on_answer: OnAnswer | None = None
 ) -> Evaluation:
+    """Open the model of an arm and score it; see `score_model`."""
+    model = await open_model(arm, Path.cwd())
+    return await score_model(model, arm.model, items=items, seed=seed, on_answer=on_answer)
+
+
+async def score_model(
+    model: Model,
+    name: str,
+    *,
+    items: int = ITEMS,
+    seed: int = 0,
+    on_answer: OnAnswer | None = None,
+) -> Evaluation:
     """Ask a model about held-out families, and check what it says.
 
     Args:
-        arm: the model; it must be able to weigh.
+        model: not yet entered; it must be able to weigh.
+        name: what it is called in the result.
         items: exchanges of each capability, samples of openings, weighed warehouses.
         seed: of the questions.
         on_answer: told how far it is.
@@ -172,12 +186,11 @@ async def evaluate(
         greetings=tuple(islice(_only("opening", seed), items)),
         canaries=tuple(islice(_only("canary", seed), items)),
     )
-    model = await open_model(arm, Path.cwd())
     async with model:
         answers = await _answers(model, work.requests(), on_answer)
     said, weighed, spoken, likely, told = work.sorted(answers)
     return Evaluation(
-        model=arm.locator,
+        model=name,
         identity=model.identity,
         seed=seed,
         scores=tuple(_scores(work.asked, said)),

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from ullage.lab.evaluate import Evaluation, Score
 
-_BAR = 16
+_BAR = 10
 _WIDE = 96
 """Columns from which dimensions are named."""
 
