@@ -30,7 +30,9 @@ MAY_IMPORT = {
     "distill": {"models", "collect", "probes", "config"} | _BASE,
     ENGINE: _ROOMS | _BASE | {"lab"},
     "lab": (_ROOMS - {"statement"}) | _BASE,
-    "cli": _ROOMS | _BASE | {ENGINE, "lab"},
+    # It tries the engine on students of the laboratory.
+    "selftest": _ROOMS | _BASE | {ENGINE, "lab"},
+    "cli": _ROOMS | _BASE | {ENGINE, "lab", "selftest"},
 }
 
 HEAVY = {"torch", "transformers", "accelerate", "safetensors", "gguf"}

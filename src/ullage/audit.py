@@ -30,6 +30,7 @@ from ullage.probes.registry import resolve
 from ullage.run_folder import RunFolder, begun_plan, freeze, read_part, write_part
 from ullage.score import planned_work, score, work_total
 from ullage.scores import read_scores
+from ullage.stamp import stamps
 from ullage.state import compose
 from ullage.statement.document import Statement
 from ullage.statement.store import write_all
@@ -131,6 +132,7 @@ def plan_audit(
         {role: model.description for role, model in models.items()},
         config_digest=digest(config, scenario),
         pilot=pilot,
+        selftest=stamps(scenario, setup.probes, setup.loaded.root),
     )
 
 

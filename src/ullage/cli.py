@@ -333,6 +333,73 @@ def schema(name: Annotated[SchemaName, typer.Argument(help="Which schema.")]) ->
 
 
 @app.command()
+def selftest(
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Fewer audits: two minutes on two cores, for CI.")
+    ] = False,
+    probe: Annotated[
+        list[str] | None,
+        typer.Option("--probe", metavar="NAME", help="Only this probe; repeatable."),
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            "--config", metavar="FILE", help="Test the probes, items and tasks of your own there."
+        ),
+    ] = None,
+    audits: Annotated[
+        int | None, typer.Option("--audits", min=2, metavar="N", help="Audits of each size.")
+    ] = None,
+    jobs: Annotated[
+        int | None, typer.Option("--jobs", min=1, metavar="N", help="Processes; one a core.")
+    ] = None,
+    markdown: Annotated[
+        Path | None, typer.Option("--markdown", metavar="FILE", help="Write the tables there.")
+    ] = None,
+    record: Annotated[
+        str | None,
+        typer.Option(
+            "--record",
+            metavar="DATE",
+            help="Keep the result, as of this day, for statements to quote.",
+        ),
+    ] = None,
+    json_: Json = False,
+) -> None:
+    """Show what the auditor can and cannot see."""
+    from dataclasses import replace
+
+    from ullage.files import write_whole
+    from ullage.selftest.run import choose, keep, record_path, run_selftest
+    from ullage.selftest.show import render, to_markdown
+    from ullage.selftest.trials import FULL, QUICK
+
+    settings = QUICK if quick else FULL
+    if audits is not None:
+        settings = replace(settings, audits=audits)
+    sources = choose(probe or (), config)
+    with _make_reporter(json_, _console(), "") as reporter:
+        report = run_selftest(
+            sources,
+            settings,
+            quick=quick,
+            jobs=jobs,
+            on_probe=lambda name, result: reporter.tried(
+                name, None if result is None else result.passed, len(sources)
+            ),
+        )
+    if record is not None:
+        keep(report, record_path(config), record)
+    if markdown is not None:
+        write_whole(markdown, to_markdown(report).encode())
+    if json_:
+        _print_json(report.model_dump(mode="json") | {"passed": report.passed})
+    else:
+        render(report, _console(stderr=False))
+    raise typer.Exit(0 if report.passed else 1)
+
+
+@app.command()
 def demo(
     folder: Annotated[
         Path, typer.Option("--folder", help="Where the demo keeps its student and its run.")

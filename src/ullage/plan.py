@@ -18,6 +18,7 @@ from ullage.collect.conversation import LiveConversation
 from ullage.config.models import Config, Planning, Price, Scenario, Target
 from ullage.models.types import Access, Answer, Ask, Reply, Request, Weights
 from ullage.probes.protocol import Item, Metric, Probe
+from ullage.statement.document import SelfTest
 from ullage.stats.power import (
     items_for_non_inferiority,
     joint_power,
@@ -104,6 +105,9 @@ class Plan(Part):
     joint_power: float | None
     joint_power_bound: float | None
     pilot: dict[str, Pilot] = {}
+    selftest: dict[str, SelfTest] = {}
+    """By target, what this auditor finds of planted losses; frozen here, so that the statement
+    rests on the run folder alone."""
 
     def views(self) -> dict[str, ArmView]:
         """Every arm as the engine sees it."""
@@ -130,6 +134,7 @@ def make_plan(
     *,
     config_digest: str,
     pilot: Mapping[str, Pilot] | None = None,
+    selftest: Mapping[str, SelfTest] | None = None,
 ) -> Plan:
     """Plan an audit.
 
@@ -141,6 +146,7 @@ def make_plan(
         descriptions: facts about each arm, for the statement.
         config_digest: freezes the configuration.
         pilot: per target id, what a pilot measured.
+        selftest: per target id, what self-tests of this auditor say.
     """
     pilot = pilot or {}
     arms_of = {name: _able_arms(probe, views) for name, probe in probes.items()}
@@ -187,6 +193,7 @@ def make_plan(
         joint_power=joint[0],
         joint_power_bound=joint[1],
         pilot=dict(pilot),
+        selftest=dict(selftest or {}),
     )
 
 

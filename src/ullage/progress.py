@@ -44,6 +44,9 @@ class Reporter(Protocol):
     def distil(self, progress: Progress) -> None:
         """Distillation made a step forward."""
 
+    def tried(self, probe: str, passed: bool | None, of: int) -> None:
+        """A probe's self-test begins (None) or ends."""
+
     def __enter__(self) -> Reporter: ...
 
     def __exit__(
@@ -94,6 +97,11 @@ class JsonReporter:
             **progress.terms,
         )
 
+    def tried(self, probe: str, passed: bool | None, of: int) -> None:
+        """Say which probe is done, and how."""
+        if passed is not None:
+            self._say(event="selftest", probe=probe, passed=passed)
+
     def __enter__(self) -> JsonReporter:
         return self
 
@@ -128,6 +136,8 @@ class TerminalReporter:
         self._tasks: dict[str, TaskID] = {}
         self._started: dict[str, tuple[float, int]] = {}
         self._spoke = 0.0
+        self._trying: dict[str, None] = {}
+        self._tried = 0
 
     def plan(self, plan: Plan) -> None:
         """Say in one line what will be asked."""
@@ -160,6 +170,17 @@ class TerminalReporter:
         if progress.tokens_per_second:
             parts.append(f"{progress.tokens_per_second:,.0f} tok/s")
         self._show(progress.stage, progress.done, progress.total, "  ".join(parts))
+
+    def tried(self, probe: str, passed: bool | None, of: int) -> None:
+        """Move the bar of all probes."""
+        if passed is None:
+            self._trying[probe] = None
+        else:
+            del self._trying[probe]
+            self._tried += 1
+            if not passed:
+                self._console.print(f"  [red]{probe} failed[/red]")
+        self._show("self-test", self._tried, of, ", ".join(self._trying))
 
     def _show(self, name: str, done: int, total: int, detail: str) -> None:
         if name not in self._tasks:

@@ -29,19 +29,23 @@ def compose(
     ledger: dict[str, object] | None = None,
 ) -> Statement:
     """The Distillation Loss Statement; a pure function of its arguments and this version."""
-    counts = Counter(finding.verdict for finding in findings.findings)
+    judged = tuple(
+        finding.model_copy(update={"selftest": plan.selftest.get(finding.id)})
+        for finding in findings.findings
+    )
+    counts = Counter(finding.verdict for finding in judged)
     return Statement(
         name=config.name,
         ullage_version=__version__,
         scenario=scenario,
         arms={role: _arm(config, plan, scores, role) for role in plan.arms},
-        findings=findings.findings,
-        not_known=not_known(findings.findings, plan.arms),
+        findings=judged,
+        not_known=not_known(judged, plan.arms),
         joint=Joint(
             planned_power=plan.joint_power,
             planned_power_bound=plan.joint_power_bound,
             counts={str(verdict): counts[verdict] for verdict in Verdict},
-            all_preserved=counts[Verdict.PRESERVED] == len(findings.findings),
+            all_preserved=counts[Verdict.PRESERVED] == len(judged),
         ),
         probes=findings.probes,
         distillation=ledger,
@@ -51,7 +55,7 @@ def compose(
         config_digest=plan.config_digest,
         replies_digest=scores.replies_digest,
         versions=_versions(plan),
-        exit_code=exit_code(findings.findings, scenario),
+        exit_code=exit_code(judged, scenario),
     )
 
 

@@ -13,8 +13,8 @@ from ullage.statement.outcome import outcome_sentence
 
 PARSER = MarkdownIt("commonmark", {"html": True}).enable("table")
 HEADINGS = [
-    "Verdicts", "What is not known", "What was lost", "Performance against capability", "Scope",
-    "Provenance",
+    "Verdicts", "What is not known", "What was lost", "Performance against capability",
+    "How well this auditor sees", "Scope", "Provenance",
 ]  # fmt: skip
 
 

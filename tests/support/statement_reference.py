@@ -24,6 +24,7 @@ PARTS: tuple[type[BaseModel], ...] = (
     document.Estimate,
     document.ArmValue,
     document.Power,
+    document.SelfTest,
     document.Example,
     document.Turn,
     document.NotKnown,

@@ -15,6 +15,7 @@ from ullage.statement.document import (
     Joint,
     Power,
     ProbeRecord,
+    SelfTest,
     Statement,
     Turn,
     Verdict,
@@ -129,6 +130,8 @@ def finding(
                 items_needed=2130 if verdict == Verdict.INCONCLUSIVE else None,
             ),
         }  # fmt: skip
+        if verdict != Verdict.NEVER_HAD:
+            fields["selftest"] = selftest(verdict)
         if "teacher_again" in arms:
             fields["noise_floor"] = estimate(0.003, 0.009)
         if "base" in arms:
@@ -140,6 +143,25 @@ def finding(
             }
             fields["derived_loss"] = estimate(0.04, half)
     return Finding(**(fields | (changes or {})))
+
+
+def selftest(verdict: Verdict) -> SelfTest:
+    """What trials say of the auditor: here all well, and there (`degraded`) not."""
+    failed = verdict == Verdict.DEGRADED
+    return SelfTest(
+        ullage_version="0.1.0",
+        margin=0.1,
+        items=146,
+        audits=400,
+        found_half=0.4,
+        found_once=0.9525,
+        found_twice=1.0,
+        lost_twice=0.81,
+        false_alarms=0.02,
+        kept_once=0.3 if failed else 0.0125,
+        truth="declared",
+        failed=("preserved at δ: 120 of 400 (30.0%), wanted 2.5% at most",) if failed else (),
+    )
 
 
 def example(item: str = "clarify/train/0007", **changes: Any) -> Example:

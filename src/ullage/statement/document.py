@@ -104,6 +104,37 @@ class Example(Part):
     """What each arm's reply scored, by `arm.column`."""
 
 
+class SelfTest(Part):
+    """How often this auditor finds a loss of a known size in a metric (`ullage selftest`)."""
+
+    ullage_version: str
+    """Of the auditor that was tried."""
+    margin: float
+    """δ of the trials, in the metric's own unit."""
+    items: int
+    """Items of each trial, as planned for that δ."""
+    audits: int
+    """Trials of each size."""
+    found_half: float | None
+    """Share of trials with a true loss of δ/2 in which one was reported (`lost` or `degraded`);
+    none where no simulated student can lose that much."""
+    found_once: float | None
+    """The same for a true loss of δ."""
+    found_twice: float | None
+    """The same for a true loss of 2δ."""
+    lost_twice: float | None
+    """Share of trials with a true loss of 2δ judged `lost`."""
+    false_alarms: float | None
+    """Share of trials with no loss in which one was reported."""
+    kept_once: float | None
+    """Share of trials with a true loss of δ judged `preserved`: what must not happen."""
+    truth: Literal["declared", "measured"]
+    """Whether the true loss was known beforehand, or read through the probe itself (which cannot
+    see a scorer that is wrong in the same way everywhere)."""
+    failed: tuple[str, ...] = ()
+    """What did not hold in the self-test. Findings in this metric are then not to be trusted."""
+
+
 class Finding(Part):
     """A target judged."""
 
@@ -143,6 +174,8 @@ class Finding(Part):
     """Inconclusive because too many items could not be asked (exit 4), not for want of items."""
     examples: tuple[Example, ...] = ()
     """For losses: items where the teacher did better than the student."""
+    selftest: SelfTest | None = None
+    """What this auditor finds of planted losses; none where it was not self-tested as it is now."""
 
     @property
     def id(self) -> str:

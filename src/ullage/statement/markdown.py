@@ -18,11 +18,12 @@ def to_markdown(statement: Statement) -> str:
         f"# Distillation Loss Statement: {text(statement.name)}",
         f"**{outcome_sentence(statement)}**",
         f"{gate_sentence(statement)} Exit code {statement.exit_code}. "
-        f"Scenario: {text(statement.scenario.title)}.",
+        f"Scenario: {text(statement.scenario.title)}. {words.trusted(statement.findings)}",
         *_verdicts(statement),
         *_unknown(statement),
         *_losses(statement),
         *_standings(statement),
+        *_trust(statement),
         *_scope(statement),
         *_provenance(statement),
     ]
@@ -133,6 +134,15 @@ def _axes(standing: Standing) -> tuple[float | None, float | None]:
 
 def _share(value: float | None) -> str:
     return "not measured" if value is None else words.percent(value)
+
+
+def _trust(statement: Statement) -> Iterator[str]:
+    yield "## How well this auditor sees"
+    yield "\n".join(
+        f"- {markdown_code(finding.id)}: {text(words.trust(finding), limit=2000)}"
+        for findings in words.by_dimension(statement.findings).values()
+        for finding in findings
+    )
 
 
 def _scope(statement: Statement) -> Iterator[str]:

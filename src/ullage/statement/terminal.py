@@ -50,6 +50,15 @@ def print_page(page: RenderableType, console: Console) -> None:
         console.print(page)
 
 
+def put(page: RenderableType, console: Console) -> None:
+    """Print, with likenesses of our signs where the terminal knows ASCII alone."""
+    if console.options.ascii_only:
+        segments = console.render(page)
+        console.print(Segments(Segment(_ascii(s.text), s.style, s.control) for s in segments))
+    else:
+        console.print(page)
+
+
 _FILES = {
     "statement.html": "to read",
     "statement.md": "for a model card or a pull request",
@@ -75,6 +84,7 @@ def _page(statement: Statement, width: int) -> Iterator[RenderableType]:
     yield Text()
     yield from _unknown(statement)
     yield Text()
+    yield Text(words.trusted(statement.findings), style="dim")
     yield Text(outcome_sentence(statement), style="bold")
     yield Text.assemble(
         (gate_sentence(statement), "red" if statement.exit_code else "green"),

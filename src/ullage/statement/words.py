@@ -154,6 +154,42 @@ def percent(share: float) -> str:
     return "<0.01 %" if share < 0.5 else ">99.99 %"
 
 
+def trust(finding: Finding) -> str:
+    """What self-tests say of this auditor in the finding's metric, in a sentence or two."""
+    tried = finding.selftest
+    if tried is None:
+        return (
+            "Not self-tested: it is not known how often this auditor, as it is now, finds a loss "
+            "of a known size here."
+        )
+    shares = (
+        (f"a planted loss of δ = {tried.margin:g} in", tried.found_once),
+        ("of 2δ in", tried.found_twice),
+    )
+    found = [f"{what} {percent(share)}" for what, share in shares if share is not None]
+    text = f"Ullage {tried.ullage_version} finds {listed(found)} of audits" if found else ""
+    if found and tried.false_alarms is not None:
+        text += f"; false alarms {percent(tried.false_alarms)}"
+    if found:
+        text += f" (n = {tried.items:,}, {tried.audits:,} audits each)."
+    if tried.truth == "measured" and found:
+        text += " The true loss was read through the probe itself."
+    if tried.failed:
+        text = f"Its self-test did not hold: {'; '.join(tried.failed)}. {text}"
+    return text.strip()
+
+
+def trusted(findings: Iterable[Finding]) -> str:
+    """How many targets the auditor was self-tested on, in one sentence."""
+    every = list(findings)
+    tried = [finding.selftest for finding in every if finding.selftest is not None]
+    if not tried:
+        return "This auditor, as it is now, was not self-tested on any of these targets."
+    weak = sum(bool(one.failed) for one in tried)
+    text = f"This auditor was self-tested on {len(tried)} of {several(len(every), 'target')}"
+    return f"{text}; on {weak} of them not all held." if weak else f"{text}, and all held."
+
+
 def several(count: int, noun: str, plural: str = "") -> str:
     """``1 target``, ``3 targets``."""
     return f"{count:,} {noun if count == 1 else plural or noun + 's'}"

@@ -1,0 +1,148 @@
+"""How a loss is planted in each metric: by which damage, against which margin, and what is true.
+
+A metric of a packaged probe is declared here, in one line, with its truth. A metric that is not (a
+probe of a third party, own questions) is tried with every damage, and its truth is measured through
+the probe itself: that sees whether it moves, the right way, and is judged right, but not a scorer
+that is wrong in the same way everywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+
+from ullage.config.models import Behaviour
+from ullage.probes.protocol import Metric, Probe
+from ullage.probes.tasks import OwnItems, TaskProbe
+from ullage.selftest import truths
+from ullage.selftest.damages import BASELINE
+from ullage.selftest.truths import Mean, Population, Setting, Statistic
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plant:
+    """One metric's trial."""
+
+    damage: str
+    margin: float
+    """δ: between the strictest and the loosest that packaged scenarios set for such a metric."""
+    mean: Mean | None = None
+    """The truth of a metric that is a mean."""
+    population: Callable[[Setting], Population] | None = None
+    """The truth of one that is not: the distribution, and the statistic of it."""
+    statistic: Statistic | None = None
+    known: Mapping[str, str] = field(default_factory=dict)
+    """Checks that are known not to hold, by the start of their name, and why. They are told in
+    report and statement, and do not fail the self-test."""
+    pairs: bool = False
+    """Whether it compares the arm with the teacher. Nothing is lost then only by a student that
+    replies as the teacher does; in other metrics by one that is as good, with noise of its own."""
+
+
+_SMOOTH_ECE = (
+    "smooth ECE is biased upwards in small samples, most where calibration is best: a calibrated "
+    "teacher looks worse than it is, and losses look smaller"
+)
+_NO_FLIPS = (
+    "where the arms hardly differ, little is known of how families move: on a range as wide as this "
+    "metric's the interval is then wider than planned for, and a student that loses nothing may "
+    "stay inconclusive"
+)
+
+BASELINES = MappingProxyType(
+    {
+        # With next to no noise five votes are one, and there is no discrimination to lose.
+        "vote-confidence": BASELINE.model_copy(update={"noise": 0.3}),
+    }
+)
+
+
+def baseline(probe: Probe) -> Behaviour:
+    """How teacher and intact student behave on a probe."""
+    return BASELINES.get(probe.name, BASELINE)
+
+
+def _mean(damage: str, margin: float, mean: Mean, *, pairs: bool = False) -> Plant:
+    return Plant(damage=damage, margin=margin, mean=mean, pairs=pairs)
+
+
+def _weighed(damage: str, margin: float, statistic: Statistic) -> Plant:
+    return Plant(damage=damage, margin=margin, population=truths.weighed, statistic=statistic)
+
+
+def _voted(damage: str, margin: float, statistic: Statistic) -> Plant:
+    return Plant(damage=damage, margin=margin, population=truths.votes, statistic=statistic)
+
+
+PLANTS: dict[tuple[str, str], Plant] = {
+    ("agreement", "agreement"): _mean("accuracy", 0.1, truths.same, pairs=True),
+    ("agreement", "flips"): _mean("drift", 0.1, truths.flips, pairs=True),
+    ("agreement", "lost-answers"): _mean("accuracy", 0.1, truths.lost_answers, pairs=True),
+    ("agreement", "accuracy"): _mean("accuracy", 0.1, truths.right),
+    ("likelihood-gap", "generated"): _mean("accuracy", 0.1, truths.right),
+    ("likelihood-gap", "weighed"): _mean("accuracy", 0.1, truths.likeliest),
+    ("likelihood-gap", "gap"): replace(
+        _mean("over-abstain", 0.1, truths.gap), known={"preserved at 0": _NO_FLIPS}
+    ),
+    ("teacher-text", "surprise"): replace(
+        _mean("drift", 0.1, truths.surprise), known={"preserved at 0": _NO_FLIPS}
+    ),
+    ("confidence", "accuracy"): _mean("accuracy", 0.1, truths.likeliest),
+    ("confidence", "brier"): _mean("accuracy", 0.05, truths.weighed_brier),
+    # In nats per item, where one sure mistake costs nine.
+    ("confidence", "nll"): _mean("certainty", 0.3, truths.weighed_nll),
+    ("confidence", "ece"): _weighed("certainty", 0.08, truths.true_ece),
+    ("confidence", "smooth-ece"): replace(
+        _weighed("certainty", 0.08, truths.true_smooth_ece),
+        known={"bias": _SMOOTH_ECE, "preserved at δ": _SMOOTH_ECE},
+    ),
+    ("confidence", "overconfidence"): _mean("certainty", 0.08, truths.weighed_overconfidence),
+    ("confidence", "auroc"): _weighed("certainty", 0.1, truths.true_auroc),
+    ("confidence", "e-aurc"): _weighed("certainty", 0.05, truths.true_e_aurc),
+    ("vote-confidence", "accuracy"): _mean("accuracy", 0.1, truths.voted_right),
+    ("vote-confidence", "brier"): _mean("accuracy", 0.1, truths.voted_brier),
+    ("vote-confidence", "entropy"): _mean("drift", 0.08, truths.vote_entropy),
+    ("vote-confidence", "ece"): _voted("accuracy", 0.1, truths.true_ece),
+    ("vote-confidence", "overconfidence"): _mean("accuracy", 0.1, truths.voted_overconfidence),
+    ("vote-confidence", "auroc"): _voted("rigidity", 0.1, truths.true_auroc),
+    ("abstention", "contrast"): _mean("abstain", 0.1, truths.abstention_contrast),
+    ("abstention", "abstains"): _mean("abstain", 0.1, truths.abstains),
+    ("abstention", "answers"): _mean("over-abstain", 0.1, truths.right),
+    ("clarification", "contrast"): _mean("clarify", 0.1, truths.clarification_contrast),
+    ("clarification", "asks"): _mean("clarify", 0.1, truths.asks),
+    ("clarification", "recovers"): _mean("clarify", 0.1, truths.recovers),
+    ("formats", "accuracy"): _mean("accuracy", 0.1, truths.right),
+    ("formats", "spread"): _mean("drift", 0.1, truths.spread),
+    ("invariance", "consistent"): _mean("drift", 0.1, truths.consistent),
+    ("invariance", "accuracy"): _mean("accuracy", 0.1, truths.right),
+    ("grounding-present", "grounded"): _mean("accuracy", 0.1, truths.right),
+    ("grounding-present", "unsupported"): _mean("accuracy", 0.1, truths.wrong),
+    ("grounding-missing", "grounded"): _mean("abstain", 0.1, truths.abstains),
+    ("grounding-missing", "unsupported"): _mean("abstain", 0.1, truths.answers_anyway),
+    ("grounding-counterfactual", "grounded"): _mean("accuracy", 0.1, truths.right),
+    ("grounding-counterfactual", "unsupported"): _mean("accuracy", 0.1, truths.wrong),
+    ("grounding-contradictory", "grounded"): _mean("abstain", 0.1, truths.abstains),
+    # What is wrong under these two conditions stands in the text: only inventions are unsupported.
+    ("grounding-contradictory", "unsupported"): _mean("invention", 0.1, truths.invented_for_none),
+    ("grounding-irrelevant", "grounded"): _mean("accuracy", 0.1, truths.right),
+    ("grounding-irrelevant", "unsupported"): _mean("invention", 0.1, truths.invented),
+}  # fmt: skip
+
+
+def plant(probe: Probe, metric: Metric) -> Plant | None:
+    """How a loss in a metric is planted and what is true of it; None where that is not declared."""
+    if isinstance(probe, TaskProbe):
+        # A wrong reply may share words with the reference.
+        declared = probe.task.rule.kind != "f1"
+        return _mean("accuracy", 0.1, truths.right) if declared else None
+    if isinstance(probe, OwnItems) and metric.name == "unsupported":
+        # Whether a wrong reply stands in the text is up to the file.
+        return None
+    return PLANTS.get((probe.name, metric.name))
+
+
+def default_margin(metric: Metric) -> float:
+    """δ where nobody has set one: a tenth of the metric's range, at most a tenth."""
+    low, high = metric.bounds
+    return 0.1 * min(1.0, high - low)

@@ -1,0 +1,197 @@
+"""Asking simulated arms: every item once of every arm, to be drawn from by many trials.
+
+Trials take disjoint blocks of one pool. That is as good as asking anew: a probe's stream makes item
+i on its own, families take turns in it, and an arm's replies to different items are independent, so
+each block is distributed as the first items of another seed. A probe with a fixed list of items
+(a file) is asked again in another *world*, where other items are hard.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+
+import numpy as np
+import numpy.typing as npt
+
+from ullage.collect.arms import ArmView
+from ullage.collect.conversation import LiveConversation, Outcome
+from ullage.config.models import Behaviour, SimulatedOptions
+from ullage.models.simulated import SimulatedModel
+from ullage.models.types import Access, Answer, Request
+from ullage.probes.protocol import Item, Probe
+from ullage.selftest.damages import Damage
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+TEACHER, INTACT = "teacher", "intact"
+"""Arms of a pool beside the damaged ones: the teacher, and a student that lost nothing."""
+
+_SAME_ITEMS = 200
+"""Items on which a damage must change a reply, or it is taken to change none."""
+
+
+class _Unkeyed(ArmView):
+    """An arm whose replies are kept by nobody: hashing requests would take a third of the time."""
+
+    def key(self, request: Request) -> str:
+        return ""
+
+
+@dataclass
+class Table:
+    """Scores of one arm, in the pool's order."""
+
+    values: dict[str, FloatArray]
+    """Column to (items,), NaN where there is no score."""
+    errors: npt.NDArray[np.bool_]
+    """(items,): could not be scored."""
+    reasons: Counter[str]
+
+
+@dataclass
+class Pool:
+    """What every arm scored on the same items."""
+
+    family_names: list[str]
+    family: IntArray
+    """(items,) index into `family_names`."""
+    block: int
+    """Items of one trial at most; trial r begins at item r * block."""
+    tables: dict[str, Table]
+    """By arm: `TEACHER`, `INTACT`, and damages by name. A damage that changes no reply of this
+    probe is not there, and one that is wanted only here and there has fewer items."""
+    prompts: tuple[int, ...]
+    """For some items, in how many wordings each is put."""
+    answered: bool
+    """Whether any item says what a right reply is."""
+
+
+@dataclass
+class _Column:
+    outcomes: list[Outcome] = field(default_factory=list)
+
+    def table(self) -> Table:
+        names = dict.fromkeys(name for outcome in self.outcomes for name in outcome.values)
+        return Table(
+            values={
+                name: np.array([outcome.values.get(name, np.nan) for outcome in self.outcomes])
+                for name in names
+            },
+            errors=np.array([outcome.error is not None for outcome in self.outcomes]),
+            reasons=Counter(o.error for o in self.outcomes if o.error is not None),
+        )
+
+
+def ask_pool(
+    probe: Probe,
+    intact: Behaviour,
+    damages: Mapping[str, tuple[Damage, int]],
+    *,
+    block: int,
+    blocks: int,
+    seed: int,
+    on_item: Callable[[], None] | None = None,
+) -> Pool:
+    """Ask teacher, intact student and damaged ones.
+
+    Args:
+        probe: whose items are asked.
+        intact: how teacher and undamaged student behave.
+        damages: by name, each with the number of blocks it is wanted on.
+        block: items of one trial.
+        blocks: trials.
+        seed: of items and of every reply.
+        on_item: called after each item.
+    """
+    columns: dict[str, _Column] = {name: _Column() for name in (TEACHER, INTACT, *damages)}
+    wanted = {TEACHER: blocks, INTACT: blocks, **{name: of for name, (_, of) in damages.items()}}
+    heard: dict[str, bool] = dict.fromkeys(damages, False)
+    families: dict[str, int] = {}
+    codes: list[int] = []
+    first: list[Item] = []
+    arms: dict[str, SimulatedModel] = {}
+    world = -1
+    for index, (now, item) in enumerate(_stream(probe, block, blocks, seed)):
+        if now != world:
+            world, arms = now, _arms(intact, damages, seed=seed, world=now)
+        codes.append(families.setdefault(item.family, len(families)))
+        if index < _SAME_ITEMS:
+            first.append(item)
+        said: list[Answer] = []
+        for name, column in columns.items():
+            if index >= wanted[name] * block or (
+                name in heard and not heard[name] and index >= _SAME_ITEMS
+            ):
+                continue
+            replies: list[Answer] = []
+            column.outcomes.append(_converse(probe, item, name, arms, replies))
+            if name == INTACT:
+                said = replies
+            elif name in heard:
+                heard[name] |= replies != said
+        if on_item is not None:
+            on_item()
+    return Pool(
+        family_names=list(families),
+        family=np.array(codes, dtype=np.int64),
+        block=block,
+        tables={name: column.table() for name, column in columns.items() if heard.get(name, True)},
+        prompts=tuple(len(item.data.get("prompts", ("",))) for item in first),
+        answered=any(item.answer for item in first),
+    )
+
+
+def _stream(probe: Probe, block: int, blocks: int, seed: int) -> Iterator[tuple[int, Item]]:
+    """(world, item): an endless stream once, or a finite list again in world after world."""
+    if probe.size is None:
+        yield from ((seed, item) for item in islice(probe.items(seed), block * blocks))
+        return
+    items = list(islice(probe.items(seed), block))
+    for world in range(blocks):
+        yield from ((seed * blocks + world, item) for item in items)
+
+
+def _arms(
+    intact: Behaviour, damages: Mapping[str, tuple[Damage, int]], *, seed: int, world: int
+) -> dict[str, SimulatedModel]:
+    """One world's models. All students share their own latents, so that damages are comparable."""
+    own = SimulatedOptions(seed=2 * seed, world=world, default=intact)
+    theirs = own.model_copy(update={"seed": 2 * seed + 1})
+    return {
+        TEACHER: SimulatedModel("teacher", own),
+        INTACT: SimulatedModel("student", theirs),
+        **{
+            name: damage.student(intact, seed=2 * seed + 1, world=world)
+            for name, (damage, _) in damages.items()
+        },
+    }
+
+
+def _converse(
+    probe: Probe, item: Item, arm: str, arms: Mapping[str, SimulatedModel], said: list[Answer]
+) -> Outcome:
+    """One conversation, as the engine has it, with every reply it was given."""
+    role = "teacher" if arm == TEACHER else "student"
+    models = {"teacher": arms[TEACHER], "student": arms[arm]}
+    conversation = LiveConversation(probe, item, role, _VIEWS)
+    while conversation.outcome is None:
+        answers = tuple(models[want.arm.role].respond(want.request) for want in conversation.wants)
+        said.extend(answers)
+        conversation.give(answers)
+    return conversation.outcome
+
+
+_VIEWS: dict[str, ArmView] = {
+    role: _Unkeyed(role=role, identity=role, access=frozenset(Access), keyed_by_item=True)
+    for role in ("teacher", "student")
+}
+
+
+def rows(table: Table, columns: Sequence[str], where: slice) -> FloatArray:
+    """(items, columns) of a block; a column that was never scored is all NaN."""
+    nothing = np.full(len(table.errors), np.nan)
+    return np.column_stack([table.values.get(name, nothing)[where] for name in columns])

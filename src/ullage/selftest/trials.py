@@ -1,0 +1,553 @@
+"""Trying one probe: losses of known sizes planted, audited by the path every audit takes, counted.
+
+The plan is `make_plan`'s, verdicts are `judge`'s. What is not done again and again is asking: see
+`pool`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import optimize
+
+from ullage.collect.arms import ArmView
+from ullage.config.models import (
+    Arm,
+    Arms,
+    Behaviour,
+    Config,
+    Planning,
+    Scenario,
+    SimulatedOptions,
+    Target,
+)
+from ullage.judge import judge
+from ullage.models.simulated import SimulatedModel
+from ullage.plan import Pilot, Plan, make_plan
+from ullage.probes.protocol import Metric, Probe
+from ullage.scores import ProbeScores, Scores
+from ullage.selftest import checks
+from ullage.selftest.damages import DAMAGES
+from ullage.selftest.plants import Plant, baseline, default_margin, plant
+from ullage.selftest.pool import INTACT, TEACHER, Pool, Table, ask_pool, rows
+from ullage.selftest.report import SIZES, Check, MetricResult, ProbeResult, Trials
+from ullage.selftest.truths import Setting
+from ullage.stamp import digest
+from ullage.statement.document import Finding, Verdict
+from ullage.stats.power import flip_rate, intraclass_correlation
+
+FloatArray = npt.NDArray[np.float64]
+
+_PILOT = 600
+"""Items that tell how often the arms differ, and what unknown probes are moved by."""
+_APART = 500_000
+"""Between the seeds of pilot and pool."""
+_GRID = 21
+"""Shares of damaged items at which a loss that is not linear in them is worked out at first."""
+_READ = 20_000
+"""Items at most that a statistic of a whole pool is worked out on."""
+_BATCHES = 10
+_EVERY_SECOND = 0.5
+"""Share of items on which the students of the matrix are damaged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How much is tried."""
+
+    audits: int
+    """Of each size."""
+    matrix_audits: int
+    """Of each damage, for the matrix."""
+    seed: int
+    planning: Planning
+
+
+QUICK = Settings(audits=20, matrix_audits=4, seed=1, planning=Planning())
+FULL = Settings(audits=400, matrix_audits=20, seed=1, planning=Planning())
+
+
+@dataclass(frozen=True, slots=True)
+class _Trial:
+    """One metric with all that is decided about it before its audits."""
+
+    metric: Metric
+    plant: Plant | None
+    damage: str
+    margin: float
+    effect: float
+    """By how much the damage makes the metric worse, as the pilot has it."""
+
+
+def try_probe(
+    probe: Probe,
+    settings: Settings,
+    *,
+    margins: Mapping[str, float] | None = None,
+    tell: Callable[[str, float], None] | None = None,
+) -> ProbeResult:
+    """Every metric of a probe (or those with a margin), at every size.
+
+    Args:
+        probe: the probe.
+        settings: how much is tried.
+        margins: by metric, for those that are wanted; None for all, each at its standard margin.
+        tell: called now and then with what is being done and how much of it is.
+    """
+    tell = tell or (lambda what, share: None)
+    intact = baseline(probe)
+    every = {name: (damage, 1) for name, damage in DAMAGES.items()}
+    # The pilot's items are none of the pool's: another seed.
+    pilot = ask_pool(probe, intact, every, block=_PILOT, blocks=1, seed=settings.seed + _APART)
+    trials = [
+        _prepare(probe, metric, pilot, (margins or {}).get(metric.name))
+        for metric in probe.metrics
+        if margins is None or metric.name in margins
+    ]
+    plan, config, scenario = _plan(probe, trials, pilot, intact, settings)
+    block = max((planned.items for planned in plan.targets.values()), default=1)
+    wanted = {trial.damage for trial in trials}
+    damages = {
+        name: (DAMAGES[name], settings.audits if name in wanted else settings.matrix_audits)
+        for name in DAMAGES
+        if name in pilot.tables
+    }
+    done = 0
+
+    def count() -> None:
+        nonlocal done
+        done += 1
+        if done % 500 == 0:
+            tell("asking", done / (block * settings.audits))
+
+    pool = ask_pool(
+        probe,
+        intact,
+        damages,
+        block=block,
+        blocks=settings.audits,
+        seed=settings.seed,
+        on_item=count,
+    )
+    audit = _Audits(probe, pool, plan, config, scenario, settings)
+    results, reported = [], []
+    for place, trial in enumerate(trials):
+        tell("judging", place / len(trials))
+        result, shares = audit.run(trial)
+        results.append(result)
+        reported.append(shares)
+    return ProbeResult(
+        probe=probe.name,
+        dimension=str(probe.dimension),
+        source=probe.source,
+        digest=digest(probe),
+        metrics=tuple(results),
+        reported={
+            name: float(np.mean([shares[name] for shares in reported if name in shares] or [0.0]))
+            for name in DAMAGES
+        },
+    )
+
+
+def _known(check: Check, trial: _Trial) -> Check:
+    """The check, with the reason where it is known not to hold."""
+    if check.passed or trial.plant is None:
+        return check
+    reasons = [why for start, why in trial.plant.known.items() if check.name.startswith(start)]
+    return check.model_copy(update={"known": reasons[0]}) if reasons else check
+
+
+# ---------------------------------------------------------------------------------- before asking
+
+
+def _prepare(probe: Probe, metric: Metric, pilot: Pool, margin: float | None) -> _Trial:
+    """Which damage moves the metric, and by how much."""
+    declared = plant(probe, metric)
+    margin = margin or (declared.margin if declared else default_margin(metric))
+    if declared is not None:
+        effect = _effect(metric, pilot, declared.damage, declared.pairs)
+        return _Trial(metric, declared, declared.damage, margin, effect)
+    effects = {
+        name: _effect(metric, pilot, name, False) for name in DAMAGES if name in pilot.tables
+    }
+    effects = {name: effect for name, effect in effects.items() if math.isfinite(effect)}
+    if not effects:
+        return _Trial(metric, None, "", margin, 0.0)
+    # The largest change, whichever way it goes: a metric that is turned round must not be excused
+    # by some lesser damage that happens to please it.
+    most = max(effects, key=lambda name: abs(effects[name]))
+    return _Trial(metric, None, most, margin, effects[most])
+
+
+def _effect(metric: Metric, pool: Pool, damage: str, pairs: bool) -> float:
+    """Loss of the wholly damaged student, on a whole pool; 0 where no reply changes."""
+    if damage not in pool.tables:
+        return 0.0
+    return _read_loss(metric, pool, damage, 1.0, pairs)
+
+
+def _plan(
+    probe: Probe, trials: list[_Trial], pilot: Pool, intact: Behaviour, settings: Settings
+) -> tuple[Plan, Config, Scenario]:
+    """The plan an audit would make that knew how often its arms differ."""
+    scenario = Scenario(
+        name="selftest",
+        title="Self-test",
+        use="Simulated students with losses of a known size.",
+        targets=tuple(
+            Target(
+                probe=probe.name,
+                metric=trial.metric.name,
+                margin=trial.margin,
+                reason="A simulated loss of known size.",
+            )
+            for trial in trials
+        ),
+    )
+    options = SimulatedOptions(default=intact)
+    arm = Arm(model="simulated:arm", simulated=options)
+    config = Config(arms=Arms(teacher=arm, student=arm), planning=settings.planning)
+    model = SimulatedModel("arm", options)
+    views = {role: ArmView.of(role, model) for role in ("teacher", "student")}
+    plan = make_plan(
+        config,
+        scenario,
+        {probe.name: probe},
+        views,
+        {role: {} for role in views},
+        config_digest="selftest",
+        pilot={
+            f"{probe.name}.{trial.metric.name}": told
+            for trial in trials
+            if (told := _pilot(trial, pilot)) is not None
+        },
+    )
+    return plan, config, scenario
+
+
+def _pilot(trial: _Trial, pool: Pool) -> Pilot | None:
+    """How often teacher and a student that lost δ differ; one that lost nothing differs less."""
+    if trial.metric.functional is not None or trial.damage not in pool.tables:
+        return None
+    share = min(1.0, trial.margin / trial.effect) if trial.effect > 0.0 else 1.0
+    student, teacher = _mixed(pool, trial, share), pool.tables[TEACHER]
+    column = trial.metric.source_columns
+    everything = slice(0, len(student.errors))
+    difference = (rows(teacher, column, everything) - rows(student, column, everything))[:, 0]
+    valid = np.isfinite(difference)
+    if valid.sum() < 2:
+        return None
+    return Pilot(
+        items=int(valid.sum()),
+        flip_rate=flip_rate(difference[valid]),
+        intraclass_correlation=intraclass_correlation(difference[valid], pool.family[valid]),
+    )
+
+
+# ------------------------------------------------------------------------------------ planted loss
+
+
+def _places(pool: Pool) -> FloatArray:
+    """(items,) in [0, 1): an item is damaged where this is below the share, so that sizes nest."""
+    return np.random.default_rng(2).random(len(pool.family))
+
+
+def _mixed(pool: Pool, trial: _Trial, share: float) -> Table:
+    """The student that is damaged on a share of its items."""
+    pairs = trial.plant is not None and trial.plant.pairs
+    intact = pool.tables[TEACHER if pairs else INTACT]
+    if trial.damage not in pool.tables or share <= 0.0:
+        return intact
+    return _mix(intact, pool.tables[trial.damage], _places(pool) < share)
+
+
+def _mix(intact: Table, damaged: Table, at: npt.NDArray[np.bool_]) -> Table:
+    size = len(damaged.errors)
+    at = at[:size]
+    nothing = np.full(size, np.nan)
+    return Table(
+        values={
+            name: np.where(
+                at,
+                damaged.values.get(name, nothing),
+                intact.values.get(name, nothing)[:size],
+            )
+            for name in {**intact.values, **damaged.values}
+        },
+        errors=np.where(at, damaged.errors, intact.errors[:size]),
+        reasons=intact.reasons + damaged.reasons,
+    )
+
+
+def _value(metric: Metric, table: Table, where: slice) -> float:
+    """The metric on some items; NaN where there is none."""
+    values = rows(table, metric.source_columns, where)
+    values = values[np.isfinite(values).all(axis=1)]
+    if len(values) == 0:
+        return math.nan
+    if metric.functional is None:
+        return float(values[:, 0].mean())
+    return float(metric.functional(values, np.ones((1, len(values))))[0])
+
+
+def _read_loss(
+    metric: Metric, pool: Pool, damage: str, share: float, pairs: bool, where: slice | None = None
+) -> float:
+    """Loss of a student damaged on a share of items, read through the probe."""
+    trial = _Trial(metric, None, damage, 1.0, 0.0)
+    intact = pool.tables[TEACHER if pairs else INTACT]
+    student = _mix(intact, pool.tables[trial.damage], _places(pool) < share) if damage else intact
+    where = where or slice(0, min(_READ, len(student.errors)))
+    loss = _value(metric, pool.tables[TEACHER], where) - _value(metric, student, where)
+    return loss if metric.higher_is_better else -loss
+
+
+class _Truth:
+    """The true loss by share of damaged items, declared or (where nothing is) measured."""
+
+    def __init__(self, trial: _Trial, pool: Pool, intact: Behaviour) -> None:
+        self._trial = trial
+        self._pool = pool
+        damage = DAMAGES.get(trial.damage)
+        behaviour = damage.behaviour(intact) if damage else intact
+        invents = damage is not None and damage.invents
+        whole = Setting(intact, intact, False, False, pool.prompts)
+        twin = Setting(intact, intact, True, False, pool.prompts)
+        self.settings = {
+            TEACHER: twin,
+            INTACT: whole,
+            trial.damage: Setting(behaviour, intact, False, invents, pool.prompts),
+        }
+        """By arm of the pool."""
+        pairs = trial.plant is not None and trial.plant.pairs
+        self._start = twin if pairs else whole
+        self._linear = trial.metric.functional is None
+        self._known: dict[float, float] = {}
+
+    def loss(self, share: float) -> float:
+        """The true loss, oriented so that positive is worse."""
+        if self._linear:
+            return (1.0 - share) * self._loss(0.0) + share * self._loss(1.0)
+        return self._loss(share)
+
+    def share(self, loss: float) -> float | None:
+        """The share of damaged items that loses as much; None if none does."""
+        grid = np.linspace(0.0, 1.0, _GRID)
+        losses = np.array([self.loss(float(share)) for share in grid])
+        enough = np.flatnonzero(losses >= loss)
+        if len(enough) == 0:
+            return None
+        first = int(enough[0])
+        if first == 0:
+            return 0.0
+        low, high = float(grid[first - 1]), float(grid[first])
+        return float(optimize.brentq(lambda s: self.loss(s) - loss, low, high, xtol=1e-4))
+
+    def _loss(self, share: float) -> float:
+        if share not in self._known:
+            self._known[share] = self._worked_out(share)
+        return self._known[share]
+
+    def _worked_out(self, share: float) -> float:
+        trial, plant = self._trial, self._trial.plant
+        if plant is None:
+            return _read_loss(trial.metric, self._pool, trial.damage, share, False)
+        teacher, damaged = self.settings[TEACHER], self.settings[trial.damage]
+        if plant.mean is not None:
+            theirs = plant.mean(teacher)
+            own = (1.0 - share) * plant.mean(self._start) + share * plant.mean(damaged)
+        else:
+            assert plant.population is not None  # noqa: S101 - a plant has one of the two
+            assert plant.statistic is not None  # noqa: S101
+            student = plant.population(self._start).mixed(plant.population(damaged), share)
+            theirs, own = plant.statistic(plant.population(teacher)), plant.statistic(student)
+        return theirs - own if trial.metric.higher_is_better else own - theirs
+
+
+# ------------------------------------------------------------------------------------------ audits
+
+
+class _Audits:
+    """Audits of one probe's students."""
+
+    def __init__(
+        self,
+        probe: Probe,
+        pool: Pool,
+        plan: Plan,
+        config: Config,
+        scenario: Scenario,
+        settings: Settings,
+    ) -> None:
+        self._probe = probe
+        self._pool = pool
+        self._plan = plan
+        self._config = config
+        self._scenario = scenario
+        self._settings = settings
+
+    def run(self, trial: _Trial) -> tuple[MetricResult, dict[str, float]]:
+        """One metric's trials and checks, and by damage the share of `lost` for the matrix."""
+        target = next(t for t in self._scenario.targets if t.metric == trial.metric.name)
+        planned = self._plan.targets[target.id]
+        truth = _Truth(trial, self._pool, baseline(self._probe))
+        found = self._before(trial, truth)
+        trials: dict[float, Trials] = {}
+        reported: dict[str, float] = {}
+        if all(check.passed for check in found):
+            for size in SIZES:
+                share = truth.share(size * trial.margin)
+                if share is not None:
+                    trials[size] = self._at(size, share, truth.loss(share), trial, target)
+            enough = planned.power >= self._settings.planning.power
+            found += checks.of_trials(
+                trials, trial.margin, enough=enough, planned=enough and planned.piloted
+            )
+            found = [_known(check, trial) for check in found]
+            reported = self._reported(trial, target, trials.get(0.0))
+        untested = "" if self._pool.answered or trial.plant else "no item says what is right"
+        result = MetricResult(
+            probe=self._probe.name,
+            metric=trial.metric.name,
+            dimension=str(self._probe.dimension),
+            damage=trial.damage,
+            truth="declared" if trial.plant else "measured",
+            margin=trial.margin,
+            items=planned.items,
+            power=planned.power,
+            trials=tuple(trials.values()),
+            checks=() if untested else tuple(found),
+            untested=untested,
+        )
+        return result, reported
+
+    def _before(self, trial: _Trial, truth: _Truth) -> list[Check]:
+        """What can be told from the scores alone: whether they are what was declared."""
+        failed = self._pool.tables[TEACHER].errors | self._pool.tables[INTACT].errors
+        reasons: Counter[str] = sum(
+            (self._pool.tables[arm].reasons for arm in (TEACHER, INTACT)), Counter()
+        )
+        reason = reasons.most_common(1)[0][0] if reasons else ""
+        found = [checks.scored(int(failed.sum()), len(failed), reason)]
+        if trial.plant is None:
+            return [*found, checks.moves(trial.effect, trial.margin, trial.damage)]
+        if trial.damage not in self._pool.tables:
+            return [*found, checks.moves(0.0, trial.margin, "")]
+        if trial.plant.mean is None:
+            return [*found, self._reads_statistic(trial, truth)]
+        for arm, setting in truth.settings.items():
+            values = rows(self._pool.tables[arm], trial.metric.source_columns, slice(None))[:, 0]
+            values = values[np.isfinite(values)]
+            read = float(values.mean()) if len(values) else math.nan
+            error = checks.standard_error(values)
+            declared = trial.plant.mean(setting)
+            name = arm if arm in (TEACHER, INTACT) else f"without {arm}"
+            found.append(checks.reads(f"reads {name}", read, declared, error, trial.margin))
+        return [*found, self._worse(trial)]
+
+    def _worse(self, trial: _Trial) -> Check:
+        """The damage makes it worse, not better: the metric is the right way round."""
+        pairs = trial.plant is not None and trial.plant.pairs
+        effect = _read_loss(trial.metric, self._pool, trial.damage, 1.0, pairs)
+        return checks.moves(effect, trial.margin, trial.damage)
+
+    def _reads_statistic(self, trial: _Trial, truth: _Truth) -> Check:
+        """The loss of a wholly damaged student on the pool is the declared one."""
+        size = min(_READ, len(self._pool.tables[trial.damage].errors))
+        step = size // _BATCHES
+        batches = np.array(
+            [
+                _read_loss(
+                    trial.metric,
+                    self._pool,
+                    trial.damage,
+                    1.0,
+                    False,
+                    slice(place * step, (place + 1) * step),
+                )
+                for place in range(_BATCHES)
+            ]
+        )
+        read = _read_loss(trial.metric, self._pool, trial.damage, 1.0, False)
+        return checks.reads(
+            f"reads the loss without {trial.damage}",
+            read,
+            truth.loss(1.0),
+            checks.standard_error(batches),
+            trial.margin,
+        )
+
+    def _at(
+        self, size: float, share: float, planted: float, trial: _Trial, target: Target
+    ) -> Trials:
+        """All audits of one size."""
+        student = _mixed(self._pool, trial, share)
+        findings = [
+            self._judge(target, student, replicate) for replicate in range(self._settings.audits)
+        ]
+        verdicts = Counter(finding.verdict for finding in findings)
+        losses = [finding.loss for finding in findings if finding.loss is not None]
+        estimates = np.array([loss.estimate for loss in losses])
+        named = (Verdict.LOST, Verdict.DEGRADED, Verdict.PRESERVED)
+        return Trials(
+            size=size,
+            planted=planted,
+            share=share,
+            audits=len(findings),
+            lost=verdicts[Verdict.LOST],
+            degraded=verdicts[Verdict.DEGRADED],
+            preserved=verdicts[Verdict.PRESERVED],
+            other=len(findings) - sum(verdicts[verdict] for verdict in named),
+            bias=float(estimates.mean() - planted) if len(estimates) else 0.0,
+            bias_error=checks.standard_error(estimates) if len(estimates) > 1 else 0.0,
+            covered=sum(loss.low <= planted <= loss.high for loss in losses),
+        )
+
+    def _reported(self, trial: _Trial, target: Target, none: Trials | None) -> dict[str, float]:
+        """By damage, how often `lost` is reported of students damaged on every second item."""
+        audits = self._settings.matrix_audits
+        pairs = trial.plant is not None and trial.plant.pairs
+        intact = self._pool.tables[TEACHER if pairs else INTACT]
+        shares = {}
+        for name in DAMAGES:
+            if name not in self._pool.tables:
+                shares[name] = none.lost_share if none else 0.0
+                continue
+            at = _places(self._pool) < _EVERY_SECOND
+            student = _mix(intact, self._pool.tables[name], at)
+            verdicts = [self._judge(target, student, place).verdict for place in range(audits)]
+            shares[name] = verdicts.count(Verdict.LOST) / audits
+        return shares
+
+    def _judge(self, target: Target, student: Table, replicate: int) -> Finding:
+        """One audit of one target, on its own block of the pool."""
+        items = self._plan.targets[target.id].items
+        start = replicate * self._pool.block
+        where = slice(start, start + items)
+        columns = self._probe.metric(target.metric).source_columns
+        arms = {"teacher": self._pool.tables[TEACHER], "student": student}
+        scores = ProbeScores(
+            items=[str(index) for index in range(items)],
+            family_names=self._pool.family_names,
+            family=self._pool.family[where],
+            values={
+                (arm, name): table.values[name][where]
+                for arm, table in arms.items()
+                for name in columns
+                if name in table.values
+            },
+            errors={arm: table.errors[where] for arm, table in arms.items()},
+            reasons={arm: table.reasons for arm, table in arms.items()},
+        )
+        return judge(
+            self._plan.model_copy(update={"seed": replicate}),
+            self._scenario.model_copy(update={"targets": (target,)}),
+            self._config.budget,
+            {self._probe.name: self._probe},
+            Scores({self._probe.name: scores}, {}, ""),
+        ).findings[0]

@@ -1,0 +1,163 @@
+"""What self-tests say of this auditor, for the statement: the record, and what it is a record of.
+
+`ullage selftest --record` writes a record: for the packaged probes into the package, for a
+configuration's own into `selftest.json` beside it. A row of it holds for exactly the code and the
+items that made it; once the probe or what judges it has changed, the statement says that it was not
+self-tested.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import sys
+from collections.abc import Mapping
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from ullage.config.models import Scenario
+from ullage.errors import InputError
+from ullage.probes.protocol import Probe
+from ullage.probes.tasks import OwnItems, TaskProbe
+from ullage.statement.document import SelfTest
+
+PACKAGED = Path(__file__).parent / "selftest" / "recorded.json"
+"""The record of the packaged probes."""
+OWN = "selftest.json"
+"""A configuration's own record, beside it."""
+
+_JUDGES = ("ullage.judge", "ullage.scores")
+_FOLLOWED = ("ullage.stats.", "ullage.probes.")
+"""What a verdict rests on beside the probe: of what these import, statistics and other probes."""
+
+
+class Row(BaseModel):
+    """One metric's result, and what it is the result of."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    digest: str
+    """See `digest`."""
+    result: SelfTest
+
+
+class Record(BaseModel):
+    """`recorded.json`, `selftest.json`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    made: str
+    """The day, as given to the command."""
+    rows: dict[str, Row]
+    """By target id, ``probe.metric``."""
+
+
+def read_record(path: Path) -> Record:
+    """A record, empty where there is none.
+
+    Raises:
+        InputError: the file is no record.
+    """
+    if not path.is_file():
+        return Record(made="", rows={})
+    try:
+        return Record.model_validate_json(path.read_bytes())
+    except (ValidationError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"{path}: is no record of a self-test; make it again with `ullage selftest --config "
+            "FILE --record DATE`, or remove it"
+        ) from error
+
+
+def stamps(scenario: Scenario, probes: Mapping[str, Probe], root: Path) -> dict[str, SelfTest]:
+    """By target, what self-tests say of these very probes; targets never tested are not there.
+
+    Args:
+        scenario: the targets in force.
+        probes: those that targets name.
+        root: folder of the configuration, where its own record is. That one comes first.
+    """
+    records = [read_record(root / OWN), read_record(PACKAGED)]
+    digests = {name: digest(probe) for name, probe in probes.items()}
+    found = {}
+    for target in scenario.targets:
+        rows = [record.rows.get(target.id) for record in records]
+        fitting = [row for row in rows if row and row.digest == digests.get(target.probe)]
+        if fitting:
+            found[target.id] = fitting[0].result
+    return found
+
+
+def digest(probe: Probe) -> str:
+    """SHA-256, as ``sha256:<hex>``, of what a verdict with this probe rests on.
+
+    That is the source of the probe and of everything that judges, the probe's metrics, and its
+    items where they come from a file.
+    """
+    inner = probe.probe if isinstance(probe, OwnItems) else probe
+    parts = [probe.name, probe.source, *(repr(_plain(metric)) for metric in probe.metrics)]
+    if isinstance(probe, TaskProbe):
+        parts.append(probe.task.model_dump_json(exclude={"file"}))
+    for kind in dict.fromkeys((type(probe), type(inner))):
+        parts += [f"{name} {_hash(name)}" for name in sorted(_sources(kind.__module__))]
+    return "sha256:" + hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def _plain(metric: object) -> tuple[object, ...]:
+    """A metric's declaration; a function by its name, for its source is hashed on its own."""
+    fields = {name: getattr(metric, name) for name in getattr(metric, "__dataclass_fields__", ())}
+    return tuple(
+        (name, value.__qualname__ if callable(value) else value) for name, value in fields.items()
+    )
+
+
+@cache
+def _sources(module: str) -> frozenset[str]:
+    """A module, what judges, and all of statistics and probes that these import in turn."""
+    found: set[str] = set()
+    left = [module, *_JUDGES]
+    while left:
+        name = left.pop()
+        if name not in found and _path(name) is not None:
+            found.add(name)
+            left += [one for one in _imports(name) if one.startswith(_FOLLOWED)]
+    return frozenset(found)
+
+
+@cache
+def _imports(module: str) -> tuple[str, ...]:
+    """Dotted names that a module's source imports from; our modules import by absolute names."""
+    path = _path(module)
+    tree = ast.parse(path.read_bytes()) if path else ast.Module([], [])
+    names: list[str] = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            # `from ullage.stats import intervals` names a module in what is imported.
+            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return tuple(names)
+
+
+@cache
+def _path(module: str) -> Path | None:
+    """Where a module's source is; None for what is no module, or has none."""
+    loaded = sys.modules.get(module)
+    origin = getattr(loaded, "__file__", None)
+    if loaded is None:
+        try:
+            spec = find_spec(module)
+        except (ImportError, AttributeError, ValueError):
+            return None
+        origin = spec.origin if spec else None
+    path = Path(origin) if origin else None
+    return path if path is not None and path.suffix == ".py" and path.is_file() else None
+
+
+@cache
+def _hash(module: str) -> str:
+    path = _path(module)
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path else ""
