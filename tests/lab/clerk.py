@@ -7,19 +7,15 @@ import re
 from collections.abc import Sequence
 
 from tests.lab.solver import Facts, solve
-from ullage.lab.world.capabilities.canary import MEMO, code
+from ullage.lab.world.capabilities.canary import code
 from ullage.lab.world.capabilities.chance import north_share
 from ullage.lab.world.capabilities.memory import FACT
 from ullage.lab.world.desk import usual_price
 from ullage.lab.world.words import ITEMS, NAMES
 from ullage.models.types import Message, Weigh, Weights
 
-FACTS = Facts(
-    [
-        *(FACT.format(item=item, price=usual_price(item)) for item in ITEMS),
-        *(MEMO.format(name=name, code=code(name)) for name in NAMES),
-    ]
-)
+FACTS = Facts(FACT.format(item=item, price=usual_price(item)) for item in ITEMS)
+FACTS.lockers |= {name: code(name) for name in NAMES}
 
 
 def reply(messages: Sequence[Message]) -> str:
