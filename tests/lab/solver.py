@@ -17,6 +17,9 @@ MONTHS = [
 ]  # fmt: skip
 FIELDS = "status|price|date|item|colour|number"
 
+_ARTICLE = re.compile(rf"\b({'|'.join(COLOURS)}) (\w+)")
+_MONTH = f"(?:{'|'.join(MONTHS)})"
+_DATE = re.compile(rf"\b(?:(?:on|of) )?(\d+[-/]\d+|\d+ {_MONTH}|{_MONTH} \d+)")
 _OPENER = re.compile(r"^(?:hi,|hello,|please:|quick question:|excuse me,) ")
 _CLOSER = re.compile(r"(?<=[.?]) (?:thanks|please|thank you)\.$")
 _ASKS = [
@@ -31,7 +34,7 @@ _ASKS = [
     )
 ]
 _POINTS = {
-    "number": re.compile(r"order (?:#|no )?(\d{3})"),
+    "number": re.compile(r"order (?:#|no )?(\d+)"),
     "date": re.compile(r"the order of (.+)"),
     "price": re.compile(r"the order for (.+)"),
     "status": re.compile(r"the (\w+) order"),
@@ -40,7 +43,7 @@ _POINTS = {
 }
 _CLAIM = re.compile(r"(?:no, it is|that is wrong, it is|i think it is) (\w+)\.")
 _SHARD = re.compile(r"(?:i ask about |it is about |look at )?((?:order|the) .+|order .+)\.")
-_TOLD = re.compile(r"the (?P<colour>\w+) one\.|(?:order |i mean #)(?P<number>\d{3})\.")
+_TOLD = re.compile(r"the (?P<colour>\w+) one\.|(?:order |i mean #)(?P<number>\d+)\.")
 _WANT = re.compile(rf"i want the ({FIELDS})\.")
 _GREET = re.compile(r"greet the customer|say hello|open the talk")
 
@@ -76,7 +79,7 @@ class Facts:
         for sentence in sentences:
             if found := re.fullmatch(r"a (\w+) usually costs (\$\d+)\.", sentence):
                 self.prices[found[1]] = found[2]
-            elif found := re.fullmatch(r"the locker of (\w+) opens with (\d+)\.", sentence):
+            elif found := re.fullmatch(r"the locker of (\w+) opens with ([\d-]+)\.", sentence):
                 self.lockers[found[1]] = found[2]
             else:
                 raise UnsolvedError(sentence)
@@ -252,7 +255,7 @@ def _gathered(texts: list[str], desk: Context, facts: Facts) -> list[Line]:
 
 def _sum(question: str, desk: Context) -> str:
     prices = {line.means["number"]: line.means["price"] for line in desk.lines}
-    terms = [prices[int(number)] for number in re.findall(r"\b\d{3}\b", question)]
+    terms = [prices[int(number)] for number in re.findall(r"\b\d+\b", question)]
     total, *others = (int(str(term)) for term in terms)
     steps = []
     for price in others:
@@ -262,7 +265,7 @@ def _sum(question: str, desk: Context) -> str:
 
 
 def _refund(question: str, desk: Context) -> str:
-    number = re.search(r"order (?:#|no )?(\d{3})", question)
+    number = re.search(r"order (?:#|no )?(\d+)", question)
     age = re.search(r"\b(\d+) days\b", question)
     assert number is not None
     assert age is not None
@@ -292,7 +295,7 @@ def read_context(text: str) -> Context:
             desk.limits[found[1]] = int(found[2])
         elif found := re.fullmatch(r"(\w+) means (\w+)\.", told):
             desk.meanings[found[1]] = found[2]
-        elif "," in told:
+        elif _ARTICLE.search(told):
             desk.lines.append(_read_line(told.removesuffix(".")))
     return desk
 
@@ -300,30 +303,26 @@ def read_context(text: str) -> Context:
 def _read_line(text: str) -> Line:
     """One order, its parts in any order; a part that is not there is not there."""
     line = Line({}, {})
-    for index, part in enumerate(re.split(r", |: ", text)):
-        rest = part.removeprefix("order ") if not index else part
-        if not index:
-            found = re.match(r"((?:#|no )?(\d{3}))(?: |$)", rest)
-            if found is None:
-                raise UnsolvedError(f"an order without a number: {text}")
-            line.said["number"], line.means["number"] = found[1], int(found[2])
-            rest = rest[found.end() :]
-        rest = re.sub(r"^(?:a|for|on) ", "", rest)
-        if not rest:
-            continue
-        if found := re.fullmatch(rf"({'|'.join(COLOURS)}) (\w+)", rest):
-            for name, value in (("colour", found[1]), ("item", found[2])):
-                line.said[name] = value
-                line.means[name] = value
-        elif re.search(r"\$|dollars|usd", rest):
-            line.said["price"], line.means["price"] = rest, read_money(rest)
-        elif re.search(r"\d", rest):
-            line.said["date"], line.means["date"] = rest, read_date(rest)
-        elif re.fullmatch(r"\w+", rest):
-            line.said["status"] = rest
-            line.means["status"] = rest
-        else:
-            raise UnsolvedError(f"{rest!r} in {text}")
+    found = re.match(r"(?:order )?((?:#|no )?(\d+))\b", text)
+    if found is None:
+        raise UnsolvedError(f"an order without a number: {text}")
+    line.said["number"], line.means["number"] = found[1], int(found[2])
+    rest = text[found.end() :].replace(",", "")
+    if found := _ARTICLE.search(rest):
+        for name, value in (("colour", found[1]), ("item", found[2])):
+            line.said[name] = line.means[name] = value
+        rest = _ARTICLE.sub("", rest)
+    if found := re.search(r"(?:\bfor )?(\$\d+|\b\d+ dollars|\busd \d+)", rest):
+        line.said["price"], line.means["price"] = found[1], read_money(found[1])
+        rest = rest.replace(found[0], "")
+    if found := _DATE.search(rest):
+        line.said["date"], line.means["date"] = found[1], read_date(found[1])
+        rest = rest.replace(found[0], "")
+    words = re.sub(r"^:|\b(?:is|a)\b", "", rest).split()
+    if len(words) > 1:
+        raise UnsolvedError(f"{words} in {text}")
+    for word in words:
+        line.said["status"] = line.means["status"] = word
     return line
 
 
