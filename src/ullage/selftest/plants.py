@@ -45,9 +45,9 @@ _SMOOTH_ECE = (
     "teacher looks worse than it is, and losses look smaller"
 )
 _NO_FLIPS = (
-    "where the arms hardly differ, little is known of how families move: on a range as wide as this "
-    "metric's the interval is then wider than planned for, and a student that loses nothing may "
-    "stay inconclusive"
+    "where the arms hardly differ, little is known of how families move: on a range as wide as "
+    "this metric's the interval is then wider than planned for, and a student that loses nothing "
+    "may stay inconclusive"
 )
 
 BASELINES = MappingProxyType(

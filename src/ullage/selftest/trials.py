@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -43,8 +43,6 @@ from ullage.stats.power import flip_rate, intraclass_correlation
 
 FloatArray = npt.NDArray[np.float64]
 
-_PILOT = 600
-"""Items that tell how often the arms differ, and what unknown probes are moved by."""
 _APART = 500_000
 """Between the seeds of pilot and pool."""
 _GRID = 21
@@ -65,11 +63,13 @@ class Settings:
     matrix_audits: int
     """Of each damage, for the matrix."""
     seed: int
-    planning: Planning
+    planning: Planning = field(default_factory=Planning)
+    pilot: int = 600
+    """Items that tell how often the arms differ, and what unknown probes are moved by."""
 
 
-QUICK = Settings(audits=20, matrix_audits=4, seed=1, planning=Planning())
-FULL = Settings(audits=400, matrix_audits=20, seed=1, planning=Planning())
+QUICK = Settings(audits=20, matrix_audits=4, seed=1)
+FULL = Settings(audits=400, matrix_audits=20, seed=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,9 @@ def try_probe(
     intact = baseline(probe)
     every = {name: (damage, 1) for name, damage in DAMAGES.items()}
     # The pilot's items are none of the pool's: another seed.
-    pilot = ask_pool(probe, intact, every, block=_PILOT, blocks=1, seed=settings.seed + _APART)
+    pilot = ask_pool(
+        probe, intact, every, block=settings.pilot, blocks=1, seed=settings.seed + _APART
+    )
     trials = [
         _prepare(probe, metric, pilot, (margins or {}).get(metric.name))
         for metric in probe.metrics
@@ -439,7 +441,7 @@ class _Audits:
         if trial.damage not in self._pool.tables:
             return [*found, checks.moves(0.0, trial.margin, "")]
         if trial.plant.mean is None:
-            return [*found, self._reads_statistic(trial, truth)]
+            return [*found, self._reads_statistic(trial, truth), self._worse(trial)]
         for arm, setting in truth.settings.items():
             values = rows(self._pool.tables[arm], trial.metric.source_columns, slice(None))[:, 0]
             values = values[np.isfinite(values)]
