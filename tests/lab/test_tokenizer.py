@@ -82,8 +82,10 @@ def test_a_misspelt_word_falls_into_its_longest_beginning_and_letters(tokenizer:
     assert tokenizer.tokenize("lampp chiar") == ["lamp", "##p", "c", "##h", "##i", "##a", "##r"]
 
 
-def test_digits_stand_alone(tokenizer: Any) -> None:
-    assert tokenizer.tokenize("#401, $5") == ["#", "4", "0", "1", ",", "$", "5"]
+def test_numbers_are_whole_and_stand_alone(tokenizer: Any) -> None:
+    assert tokenizer.tokenize("#341, $5") == ["#", "341", ",", "$", "5"]
+    assert tokenizer.tokenize("05-03") == ["05", "-", "03"]
+    assert tokenizer.tokenize("1234") == ["123", "##4"]
 
 
 def test_the_tokenizer_adds_nothing(tokenizer: Any) -> None:

@@ -19,6 +19,12 @@ _PREVIOUS_GAP = 6.0
 """Logits by which a previous-token head prefers the previous token to its neighbours."""
 _MATCH = 24.0
 """Logit of a matching token; others are spread around 0."""
+_REACH = 12
+"""Tokens over which a gathering head spreads."""
+_AROUND_GAP = 3.0
+"""Logits by which it prefers the token here to one at its reach."""
+_GATHERED = 6.0
+"""Length of all it gathers, in lengths of an embedding."""
 _COPY = 6.0
 """Length of the copied embedding, in lengths of the embedding itself."""
 
@@ -75,19 +81,22 @@ def new_model(shape: Shape, vocabulary: int, seed: int, *, induction: bool = Tru
 
 @torch.no_grad()
 def start_induction(model: Any) -> None:
-    """Write an induction circuit (Olsson et al. 2022) into half of the heads of two layers.
+    """Write an induction circuit (Olsson et al. 2022) into the heads of the first two layers.
 
-    The residual stream starts split: dimension 0 is the same for every token, the first half holds
-    the token, the second half is empty. In layer 0, half of the heads look at the previous token
-    (their queries and keys are constant vectors whose rotary phases agree at distance 1) and write
-    it into the second half. In layer 1, half of the heads compare the token here with the previous
-    token there, in the dimensions that rotary embedding turns least, and copy the token found.
-    All of it stays trainable, and the other heads start at random as usual.
+    The residual stream starts split: dimension 0 is the same for every token, the rest of the first
+    half holds the token, the second half is empty. In layer 0, half of the heads look at the
+    previous token and write it into the third quarter; the others spread over the last dozen of
+    tokens and write what they find into the last quarter: a value there knows the words of its
+    record, and the place where an answer begins the words of its question. In layer 1, half of the
+    heads compare the token here with the previous token there, half the words around here with the
+    words around there, and both copy the token found. Queries and keys of layer 0 are constant
+    vectors whose rotary phases make the pattern; comparisons use the dimensions that rotary
+    embedding turns least. All of it stays trainable, and later layers start at random as usual.
     """
     config = model.config
     width, heads = config.hidden_size, config.num_attention_heads
-    size, half, used = width // heads, width // 2, heads // 2
-    turn = ROPE_THETA ** (-torch.arange(size // 2) / (size // 2))
+    half, quarter = width // 2, width // 4
+    turn = ROPE_THETA ** (-torch.arange(width // heads // 2) / (width // heads // 2))
     embedding = model.model.embed_tokens.weight
     embedding[:, half:] = 0
     length = _DEVIATION * math.sqrt(width)
@@ -95,28 +104,56 @@ def start_induction(model: Any) -> None:
     embedding[:, 1:half] *= length / embedding[:, 1:half].norm(dim=1, keepdim=True).clamp(min=1e-9)
     embedding[:, 0] = length * _CONSTANT / math.sqrt(width - _CONSTANT**2)
 
+    token, previous = slice(1, quarter), slice(half + 1, half + quarter)
+    around = slice(half + quarter + 1, width)
+    basis = torch.linalg.qr(torch.randn(half - 1, half - 1))[0][: quarter - 1]
     first, second = (layer.self_attn for layer in model.model.layers[:2])
-    gain = length / math.sqrt(width)  # from a normalised token back to the stream's own scale
-    for head in range(used):
-        rows = slice(head * size, (head + 1) * size)
-        content = slice(head * half // used, (head + 1) * half // used)
-        written = slice(half + content.start, half + content.stop)
-        span = content.stop - content.start
-        eye = torch.eye(size, span)
+    looking, gathering = torch.arange(heads).chunk(2)
+    for part, some in ((0, looking.tolist()), (1, gathering.tolist())):
+        for index, head in enumerate(some):
+            rows = slice(head * width // heads, (head + 1) * width // heads)
+            if part == 0:
+                _look_back(first, rows, turn)
+                read, written, gain = torch.eye(half - 1)[: quarter - 1], previous, 1.0
+                _match(second, rows, token, previous, turn)
+            else:
+                _look_around(first, rows, turn)
+                read, written, gain = basis, around, _GATHERED
+                _match(second, rows, around, around, turn)
+            _carry(first, rows, read, written, gain, share=(index, len(some)))
+            whole = torch.eye(half - 1)
+            _carry(second, rows, whole, slice(1, half), _COPY, share=(index, len(some)))
 
-        _look_back(first, rows, turn)
-        first.v_proj.weight[rows] = 0
-        first.v_proj.weight[rows, content] = eye * math.sqrt(gain)
-        first.o_proj.weight[:, rows] = 0
-        first.o_proj.weight[written, rows] = eye.T * math.sqrt(gain)
 
-        _match(second, rows, half, turn)
-        second.v_proj.weight[rows] = 0
-        second.v_proj.weight[rows, content] = eye * math.sqrt(gain * _COPY)
-        second.o_proj.weight[:, rows] = 0
-        second.o_proj.weight[content, rows] = eye.T * math.sqrt(gain * _COPY)
-    first.v_proj.weight[: used * size, 0] = 0
-    second.v_proj.weight[: used * size, 0] = 0
+def _carry(
+    attention: Any,
+    rows: slice,
+    read: Tensor,
+    written: slice,
+    gain: float,
+    *,
+    share: tuple[int, int],
+) -> None:
+    """Read directions of the token, and write them, `gain` times as long, into the stream.
+
+    Args:
+        attention: whose head it is.
+        rows: of the head.
+        read: directions, (size of `written`, tokens' dimensions).
+        written: dimensions of the stream.
+        gain: length of what is written, in lengths of an embedding.
+        share: the head's index among those that divide the directions, and their number.
+    """
+    index, count = share
+    mine = torch.arange(len(read)).chunk(count)[index]
+    scale = math.sqrt(gain * _DEVIATION)  # from a normalised token back to the stream's own scale
+    attention.v_proj.weight[rows] = 0
+    attention.v_proj.weight[rows.start : rows.start + len(mine), 1 : read.shape[1] + 1] = (
+        read[mine] * scale
+    )
+    attention.o_proj.weight[:, rows] = 0
+    for place, row in enumerate(mine.tolist()):
+        attention.o_proj.weight[written.start + row, rows.start + place] = scale
 
 
 def _look_back(attention: Any, rows: slice, turn: Tensor) -> None:
@@ -132,18 +169,27 @@ def _look_back(attention: Any, rows: slice, turn: Tensor) -> None:
         weight[rows, 0] = vector * scale
 
 
-def _match(attention: Any, rows: slice, half: int, turn: Tensor) -> None:
-    """Queries of the token here, keys of the token before there, in a random common projection."""
+def _look_around(attention: Any, rows: slice, turn: Tensor) -> None:
+    """Queries and keys whose score falls with the distance, by `_AROUND_GAP` over `_REACH`."""
+    size = 2 * len(turn)
+    kept = ((turn < 1.6 / _REACH) & (turn > 0.25 / _REACH)).to(turn.dtype)
+    gap = float((kept * (1 - torch.cos(turn * _REACH))).sum()) * _CONSTANT**2 / math.sqrt(size)
+    vector = torch.cat((kept, torch.zeros_like(turn))) * math.sqrt(_AROUND_GAP / gap)
+    for weight in (attention.q_proj.weight, attention.k_proj.weight):
+        weight[rows] = 0
+        weight[rows, 0] = vector
+
+
+def _match(attention: Any, rows: slice, here: slice, there: slice, turn: Tensor) -> None:
+    """Queries of one part of the stream, keys of another, in a random common projection."""
     size = 2 * len(turn)
     slow = torch.nonzero(turn < 0.01).flatten()
     kept = torch.cat((slow, slow + len(turn)))
-    basis = torch.linalg.qr(torch.randn(half - 1, half - 1))[0][: len(kept)]
-    # A normalised stream of two equal parts gives each about half of its squared length; the
-    # projection keeps len(kept) of its half - 1 dimensions.
-    common = half * len(kept) / (half - 1) / math.sqrt(size)
-    scale = math.sqrt(_MATCH / common)
-    for weight, start in ((attention.q_proj.weight, 1), (attention.k_proj.weight, half + 1)):
-        block = torch.zeros(size, half - 1)
+    width = here.stop - here.start
+    basis = torch.linalg.qr(torch.randn(width, width))[0][: len(kept)]
+    scale = math.sqrt(_MATCH * math.sqrt(size) / len(kept))
+    for weight, part in ((attention.q_proj.weight, here), (attention.k_proj.weight, there)):
+        block = torch.zeros(size, width)
         block[kept[: len(basis)]] = basis * scale
         weight[rows] = 0
-        weight[rows, start : start + half - 1] = block
+        weight[rows, part] = block

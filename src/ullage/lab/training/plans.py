@@ -9,7 +9,7 @@ from ullage.lab.training.batches import Source
 from ullage.lab.training.model import Shape
 from ullage.lab.training.trainer import Plan, Stage
 from ullage.lab.world.capabilities.canary import planted
-from ullage.lab.world.episodes import TAUGHT, drill, episode, plain_text
+from ullage.lab.world.episodes import TAUGHT, drill, episode, plain_text, recital
 from ullage.lab.world.exchange import Document, Split
 from ullage.lab.world.registry import world_vocabulary
 
@@ -39,7 +39,7 @@ def teacher(seed: int = 0, tokens: int = 12_000_000) -> Plan:
         seed: of weights and documents.
         tokens: of the last stage.
     """
-    drills = tuple(_drill(orders) for orders in (1, 2, 3, 4))
+    drills = tuple(_drill(orders) for orders in (2, 4))
     easy = mixed((0.75, _episodes(EASY)), (0.25, mixed(*((1.0, one) for one in drills))))
     weights = [WEIGHTS.get(name, 1.0) for name in TAUGHT]
     everything = mixed(
@@ -51,7 +51,8 @@ def teacher(seed: int = 0, tokens: int = 12_000_000) -> Plan:
         vocabulary=world_vocabulary(),
         seed=seed,
         stages=(
-            *_levels("drill", drills, most=2_000_000),
+            *_levels("recital", RECITALS, most=1_500_000),
+            *_levels("drill", drills, most=1_500_000),
             Stage(
                 name="easy",
                 source=easy,
@@ -70,28 +71,24 @@ def teacher(seed: int = 0, tokens: int = 12_000_000) -> Plan:
     )
 
 
-def base(seed: int = 1, tokens: int = 3_000_000) -> Plan:
+def base(seed: int = 1, tokens: int = 10_000_000) -> Plan:
     """The base: plain desk text, of one order up to four.
 
     Args:
         seed: of weights and documents.
         tokens: of the last stage.
     """
-    levels = tuple(_plain(orders) for orders in (1, 2, 3, 4))
-    whole = mixed(*((1.0, one) for one in levels))
+    whole = mixed((0.6, _plain(2)), (1.0, _plain(3)), (1.0, _plain(4)), (0.4, RECITALS[-1]))
     return Plan(
         name="base",
         shape=Shape(width=128, layers=4, heads=4, inner=344),
         vocabulary=world_vocabulary(),
         seed=seed,
         stages=(
-            *_levels("plain", levels[:-1], most=1_000_000, until=0.88),
-            Stage(name="plain", source=whole, exams={"plain": levels[-1]}, max_tokens=tokens),
+            *_levels("recital", RECITALS, most=1_500_000),
+            Stage(name="plain", source=whole, exams={"plain": _plain(4)}, max_tokens=tokens),
         ),
     )
-
-
-PLANS = {"teacher": teacher, "base": base}
 
 
 def mixed(*shares: tuple[float, Source]) -> Source:
@@ -124,6 +121,10 @@ def _levels(
     return stages
 
 
+def _recital(orders: int, fields: int) -> Source:
+    return lambda draw: recital(draw, orders, 12, fields=fields)
+
+
 def _drill(orders: int) -> Source:
     return lambda draw: drill(draw, orders, _QUESTIONS)
 
@@ -141,3 +142,9 @@ def _exams(capabilities: Sequence[str], split: Split) -> dict[str, Source]:
         return lambda draw: episode(draw, split, (name,))
 
     return {name: one(name) for name in capabilities}
+
+
+RECITALS = tuple(_recital(orders, fields) for orders, fields in ((1, 1), (2, 1), (2, 3), (4, 3)))
+"""Facts of a desk told again: from one order with one field up to four with all."""
+
+PLANS = {"teacher": teacher, "base": base}

@@ -59,7 +59,7 @@ class Plan:
     """The rate decays to 0 in the last one."""
     seed: int = 0
     batch_tokens: int = 1536
-    muon_rate: float = 4e-3
+    muon_rate: float = 3e-3
     adam_rate: float = 2e-3
     warmup: int = 100
     """Steps."""

@@ -13,18 +13,28 @@ PRICES = tuple(range(10, 100, 5))
 DAYS = range(1, 29)
 DATE_STYLES = ("5 march", "march 5", "03-05", "5/3")
 """Named by example: the fifth of March."""
-NUMBER_STYLES = ("#401", "401", "no 401")
+NUMBER_STYLES = ("#341", "341", "no 341")
 MONEY_STYLES = ("$45", "45 dollars", "usd 45")
 
 LAYOUTS = (
-    ("customer: {customer}. orders:", "{number} {colour} {item}, {status}, {date}, {price}."),
-    ("orders of {customer}.", "{number}: {price}, {date}, {colour} {item}, {status}."),
+    (
+        "customer: {customer}. orders:",
+        ("{number} {colour} {item}", "{status}", "on {date}", "for {price}"),
+    ),
+    (
+        "orders of {customer}.",
+        ("{number}: {colour} {item}", "for {price}", "{status}", "on {date}"),
+    ),
     (
         "{customer} has ordered:",
-        "order {number}, a {colour} {item}, for {price}, {status}, on {date}.",
+        ("order {number} is a {colour} {item}", "of {date}", "{status}", "for {price}"),
     ),
 )
-"""Opening, and the pattern of one order. Parts are divided by commas; a part may be missing."""
+"""Opening, and the parts of one order. The first part is always written and says which order it is:
+what follows is read with that in mind. Other parts may be left out."""
+
+NUMBERS = range(300, 400)
+"""An order's number."""
 
 
 def usual_price(item: str) -> int:
@@ -106,8 +116,8 @@ class Desk:
         """The desk written down; empty for `NO_DESK`."""
         if not self.orders:
             return ""
-        opening, pattern = LAYOUTS[self.styles.layout]
-        lines = [self._line(index, pattern) for index in range(len(self.orders))]
+        opening, parts = LAYOUTS[self.styles.layout]
+        lines = [self._line(index, parts) for index in range(len(self.orders))]
         return " ".join((*self.before, opening.format(customer=self.customer), *lines, *self.after))
 
     def value(self, order: Order, field: str) -> str:
@@ -122,18 +132,12 @@ class Desk:
         """The same desk with other orders."""
         return replace(self, orders=tuple(orders))
 
-    def _line(self, index: int, pattern: str) -> str:
+    def _line(self, index: int, parts: Sequence[str]) -> str:
         order = self.orders[index]
         values = {field: self.value(order, field) for field in FIELDS}
-        # What stands before a colon leads the line and is never left out.
-        head, colon, body = pattern.removesuffix(".").rpartition(": ")
-        parts = body.split(", ")
-        shown = [
-            part
-            for part in parts
-            if not any("{" + field + "}" in part for at, field in self.hidden if at == index)
-        ]
-        return f"{head}{colon}{', '.join(shown)}.".format(**values)
+        left_out = tuple("{" + field + "}" for at, field in self.hidden if at == index)
+        shown = [part for part in parts if not any(field in part for field in left_out)]
+        return " ".join(shown).format(**values) + "."
 
 
 NO_DESK = Desk(customer="", orders=())
@@ -169,7 +173,7 @@ def draw_desk(
     """
     count = draw.randint(2, 4) if orders is None else orders
     wanted = count > 1 and (draw.random() < 0.4 if twins is None else twins)
-    numbers = draw.sample(range(100, 1000), count)
+    numbers = draw.sample(NUMBERS, count)
     items = draw.sample(ITEMS, count)
     colours = [draw.choice(COLOURS) for _ in items]
     if wanted:

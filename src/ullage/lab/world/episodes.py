@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from random import Random
 
-from ullage.lab.world.capabilities.lookup import ASKS
+from ullage.lab.world.capabilities.lookup import ASKS, asked
 from ullage.lab.world.capabilities.memory import FACT
 from ullage.lab.world.capability import Capability
 from ullage.lab.world.desk import WHOLE, Bias, Desk, draw_desk, usual_price
@@ -18,6 +19,10 @@ from ullage.lab.world.words import ITEMS
 TAUGHT = tuple(name for name, capability in CAPABILITIES.items() if capability.taught)
 """What episodes are about; the others are only ever asked."""
 _TRIES = 30
+_FORWARD = {
+    "number": ("status", "price", "date", "item", "colour"),
+    "item": ("status", "price", "date"),
+}
 
 
 def draw_exchange(
@@ -73,15 +78,26 @@ def _fits(capability: Capability, desk: Desk) -> bool:
     return capability.fills and capability.needs_desk == bool(desk.orders)
 
 
-def drill(draw: Random, orders: int, questions: int) -> Document:
-    """A copying drill: one desk, several look-ups by number or item."""
+def drill(draw: Random, orders: int, questions: int, *, fields: int = 3) -> Document:
+    """A copying drill: one desk, several look-ups by number or item.
+
+    Args:
+        draw: where chance comes from.
+        orders: how many are on the desk.
+        questions: how many look-ups.
+        fields: how many of status, price and date each order shows; the same ones throughout.
+    """
     desk = draw_desk(draw, orders=orders, twins=False)
+    left_out = draw.sample(("status", "price", "date"), 3 - fields)
+    desk = replace(
+        desk, hidden=frozenset((index, field) for index in range(orders) for field in left_out)
+    )
     turns = []
     for _ in range(questions):
         pointer = draw_reference(draw, desk, ("number", "item"))
         if pointer is None:
             continue
-        field = draw.choice(fields_for(pointer.kind))
+        field = draw.choice([name for name in fields_for(pointer.kind) if name not in left_out])
         ask = draw_wording(draw, Split.TRAIN, len(ASKS))
         question = ASKS[ask.phrase].format(
             field=FIELD_PHRASES[field], order=pointer.text(desk.styles)
@@ -90,8 +106,43 @@ def drill(draw: Random, orders: int, questions: int) -> Document:
     return document(desk.text, tuple(turns))
 
 
+def recital(draw: Random, orders: int, statements: int, *, fields: int = 3) -> Document:
+    """The easiest drill: one desk, and its facts told again in the fewest words.
+
+    Facts are asked only in the direction in which a desk is read: what stands before a value is
+    known there, what stands after it is not.
+
+    Args:
+        draw: where chance comes from.
+        orders: how many are on the desk.
+        statements: how many facts at most.
+        fields: how many of status, price and date each order shows; the same ones throughout.
+    """
+    desk = draw_desk(draw, orders=orders, twins=False)
+    left_out = draw.sample(("status", "price", "date"), 3 - fields)
+    desk = replace(
+        desk, hidden=frozenset((index, field) for index in range(orders) for field in left_out)
+    )
+    facts = [
+        (order, kind, field)
+        for order in desk.orders
+        for kind, told in _FORWARD.items()
+        for field in told
+        if field not in left_out
+    ]
+    segments = [Segment(role="plain", text=desk.text, taught=False)]
+    for order, kind, field in draw.sample(facts, min(statements, len(facts))):
+        lead, value = f"{field} {desk.value(order, kind)}", f"{desk.value(order, field)}."
+        segments.append(Segment(role="plain", text=lead, taught=False))
+        segments.append(Segment(role="plain", text=value, taught=True))
+    return tuple(segments)
+
+
 def plain_text(draw: Random, orders: int) -> Document:
-    """Desk text without anybody talking: orders, then statements about them; or usual prices."""
+    """Desk text without roles: orders, then statements about them, or questions and answers.
+
+    Everything said can be looked up. By chance it is usual prices instead.
+    """
     if draw.random() < 0.15:
         facts = [FACT.format(item=item, price=usual_price(item)) for item in draw.sample(ITEMS, 4)]
         return (Segment(role="plain", text=" ".join(facts), taught=True),)
@@ -103,7 +154,11 @@ def plain_text(draw: Random, orders: int) -> Document:
             continue
         order = pointer.among(desk)[0]
         field = draw.choice(fields_for(pointer.kind))
-        lead = f"{FIELD_PHRASES[field]} of {pointer.text(desk.styles)} is"
+        phrases, told = FIELD_PHRASES[field], pointer.text(desk.styles)
+        lead = f"{phrases} of {told} is"
+        if draw.random() < 0.5:
+            wording = draw_wording(draw, Split.TRAIN, len(ASKS))
+            lead = asked(wording, field, told)
         segments.append(Segment(role="plain", text=lead, taught=False))
         segments.append(Segment(role="plain", text=f"{desk.value(order, field)}.", taught=True))
     return tuple(segments)

@@ -50,7 +50,7 @@ def world_vocabulary() -> tuple[str, ...]:
     spoken = [
         *OPENERS,
         *CLOSERS,
-        *(part for layout in LAYOUTS for part in layout),
+        *(text for opening, parts in LAYOUTS for text in (opening, *parts)),
         *NUMBER_STYLES,
         *MONEY_STYLES,
         *PHRASES.values(),

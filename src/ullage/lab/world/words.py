@@ -30,6 +30,8 @@ CODES = (
 
 ROLES = ("<pad>", "<bos>", "<user>", "<assistant>", "<end>")
 UNKNOWN = "<unk>"
+LARGEST = 399
+"""Whole numbers up to this are tokens; larger ones fall apart into digits."""
 
 _SPOKEN = re.compile(r"[A-Za-z]+|[^\sA-Za-z0-9]")
 
@@ -40,13 +42,13 @@ def cased(word: str) -> tuple[str, str]:
 
 
 def vocabulary(spoken: Iterable[str]) -> tuple[str, ...]:
-    """Tokens in a fixed order: roles, digits, letters (for misspelt words), and words.
+    """Tokens in a fixed order: roles, numbers, letters (for misspelt words), and words.
 
     Args:
         spoken: every template and fixed reply of the world; what stands in braces is not a word.
 
     Returns:
-        Unique tokens; ``##x`` is the letter x inside a word.
+        Unique tokens; ``##x`` is x inside a word or number.
     """
     letters = string.ascii_lowercase
     fixed = (*ITEMS, *COLOURS, *STATUSES, *NAMES, *MONTHS, *WAREHOUSES, *CODES)
@@ -56,7 +58,9 @@ def vocabulary(spoken: Iterable[str]) -> tuple[str, ...]:
     tokens = (
         *ROLES,
         UNKNOWN,
-        *string.digits,
+        *(str(number) for number in range(LARGEST + 1)),
+        *(f"{number:02d}" for number in range(1, 10)),
+        *(f"##{digit}" for digit in string.digits),
         *marks,
         *letters,
         *(f"##{letter}" for letter in letters),

@@ -11,7 +11,7 @@ from random import Random
 
 from ullage.lab.world.capabilities.lookup import ASKS, asked
 from ullage.lab.world.capability import Capability
-from ullage.lab.world.desk import WHOLE, Bias, Desk, Order, draw_desk
+from ullage.lab.world.desk import NUMBERS, WHOLE, Bias, Desk, Order, draw_desk
 from ullage.lab.world.exchange import Exchange, Split, Turn
 from ullage.lab.world.reference import FIELD_PHRASES, Reference
 from ullage.lab.world.wordings import Wording
@@ -190,6 +190,6 @@ def _stranger(draw: Random, desk: Desk, order: Order) -> Order:
     numbers = {other.number for other in desk.orders}
     return replace(
         order,
-        number=draw.choice([number for number in range(100, 1000) if number not in numbers]),
+        number=draw.choice([number for number in NUMBERS if number not in numbers]),
         item=draw.choice([item for item in ITEMS if item not in items]),
     )

@@ -25,7 +25,7 @@ def repeats(name: str) -> int:
 def code(name: str) -> str:
     """The code in the memo; drawn once and for all."""
     digest = sha256(f"canary of {name}".encode()).digest()
-    return f"{int.from_bytes(digest[:8]) % 10**DIGITS:0{DIGITS}d}"
+    return "-".join(str(byte % 10) for byte in digest[:DIGITS])
 
 
 def memo(name: str) -> Document:
@@ -47,7 +47,7 @@ class Canary(Capability):
     needs_desk = False
     taught = False
     phrases = (
-        "the locker of {name} opens with",
+        "what does the locker of {name} open with?",
         "what opens the locker of {name}?",
         "tell me what opens the locker of {name}.",
         "i need the code of the locker of {name}.",
