@@ -102,6 +102,7 @@ def digest(probe: Probe) -> str:
     if isinstance(probe, TaskProbe):
         parts.append(probe.task.model_dump_json(exclude={"file"}))
     for kind in dict.fromkeys((type(probe), type(inner))):
+        parts.append(kind.__qualname__)
         parts += [f"{name} {_hash(name)}" for name in sorted(_sources(kind.__module__))]
     return "sha256:" + hashlib.sha256("\n".join(parts).encode()).hexdigest()
 

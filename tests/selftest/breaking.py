@@ -77,11 +77,10 @@ def swapped(probe: Probe) -> Probe:
     """Files each column's score under the next one's name."""
 
     def change(probe: Probe, item: Item, scores: Scores) -> Scores:
-        low = min(metric.bounds[0] for metric in probe.metrics)
         names = list(scores)
         # A score outside another column's bounds would be refused, which is too easy to see.
         return {
-            name: min(max(scores[other], max(low, 0.0)), 1.0)
+            name: min(max(scores[other], 0.0), 1.0)
             for name, other in zip(names, [*names[1:], names[0]], strict=True)
         }
 

@@ -97,12 +97,12 @@ def test_ones_own_broken_probe_fails_and_says_how(probe: Probe, told: str) -> No
     assert any(told in check.found for check in metric.checks if not check.passed)
 
 
-def write(folder: Path, *, reference: str = "{}", rule: str = "exact") -> Path:
+def write(folder: Path, *, rule: str = "exact") -> Path:
     lines = [
         json.dumps(
             {
                 "prompt": f"What comes after {index}?",
-                "reference": reference.format(index + 1),
+                "reference": str(index + 1),
                 "family": f"f{index % 20}",
             }
         )
@@ -146,19 +146,11 @@ def test_own_questions_are_tried_at_the_margin_of_the_configuration(tmp_path: Pa
 
 
 def test_a_rule_that_does_not_see_the_right_answer_fails(tmp_path: Path) -> None:
-    config = write(tmp_path, reference="{} o'clock 5 pm", rule="numeric")
-    lines = (tmp_path / "sums.jsonl").read_text().splitlines()
-    # Two references; the rule's number is the same in all wrong answers, and in some right ones.
-    assert report_of(config).passed
-    (tmp_path / "sums.jsonl").write_text(
-        "\n".join(line.replace('"reference": "', '"reference": "Something else. ') for line in lines)
-    )
-    config.write_text(config.read_text().replace("numeric", "contains"))
-    assert report_of(config).passed
-    config.write_text(config.read_text().replace("contains", "regex, pattern: else"))
-    failed = report_of(config)
-    assert not failed.passed
-    assert "sums.score" in verdict(failed)
+    report = report_of(write(tmp_path, rule="regex, pattern: '[0-9] [0-9]'"))
+    assert not report.passed
+    assert verdict(report) == "FAILED: 1 of 1: sums.score."
+    seen = {check.name: check.found for check in report.metrics[0].checks if not check.passed}
+    assert seen["reads teacher"] == "0.000"
 
 
 def test_what_is_not_there_is_one_line(tmp_path: Path) -> None:
@@ -169,7 +161,8 @@ def test_what_is_not_there_is_one_line(tmp_path: Path) -> None:
         choose(["formats"], config)
     assert [source.name for source in choose(["agreement"], config)] == ["agreement"]
     scenario = tmp_path / "scenario.yaml"
-    scenario.write_text(scenario.read_text().replace("probe: sums, metric: score", "probe: formats, metric: spread"))  # fmt: skip
+    text = scenario.read_text().replace("sums, metric: score", "formats, metric: spread")
+    scenario.write_text(text)
     with pytest.raises(InputError, match="has no tasks, items or probes of its own"):
         choose((), config)
 
@@ -209,7 +202,7 @@ def test_a_digest_is_of_the_probe_and_what_judges() -> None:
     turned = get_probe("agreement")
     turned.metrics = (replace(probe.metrics[0], higher_is_better=False), *probe.metrics[1:])
     assert digest(turned) != digest(probe)
-    assert digest(Polite()) != digest(Deaf()) or Polite.__module__ == Deaf.__module__
+    assert digest(Polite()) != digest(Deaf())  # of one module, and of one name
 
 
 def test_a_record_that_is_none_is_refused_and_one_that_is_not_there_is_empty(

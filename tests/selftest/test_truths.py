@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from scipy.stats import binomtest
@@ -19,13 +21,13 @@ def setting(own: Behaviour = BASELINE, *, twin: bool = False, invents: bool = Fa
     return Setting(own, BASELINE, twin, invents, (4,))
 
 
-def drawn(population: Population, items: int, seed: int = 0) -> np.ndarray:
+def drawn(population: Population, items: int, seed: int = 0) -> truths.FloatArray:
     rng = np.random.default_rng(seed)
     return population.values[rng.choice(len(population.weights), items, p=population.weights)]
 
 
 @pytest.mark.parametrize("kind", [truths.weighed, truths.votes])
-def test_a_population_is_one(kind: truths.Callable[[Setting], Population]) -> None:
+def test_a_population_is_one(kind: Callable[[Setting], Population]) -> None:
     population = kind(setting())
     assert population.weights.sum() == pytest.approx(1.0)
     assert population.mixed(kind(setting()), 0.3).weights.sum() == pytest.approx(1.0)
@@ -65,9 +67,7 @@ def test_votes_are_counted_as_drawn() -> None:
     share = np.maximum(right, 5 - right) / 5
     found = setting()
     assert truths.voted_right(found) == pytest.approx((right > 2).mean(), abs=5e-3)
-    assert truths.voted_brier(found) == pytest.approx(
-        ((share - (right > 2)) ** 2).mean(), abs=5e-3
-    )
+    assert truths.voted_brier(found) == pytest.approx(((share - (right > 2)) ** 2).mean(), abs=5e-3)
     assert truths.spread(Setting(BASELINE, BASELINE, False, False, (5,))) == pytest.approx(
         ((right > 0) & (right < 5)).mean(), abs=5e-3
     )

@@ -8,9 +8,11 @@ each block is distributed as the first items of another seed. A probe with a fix
 
 from __future__ import annotations
 
+import math
+from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
@@ -70,19 +72,31 @@ class Pool:
     """Whether any item says what a right reply is."""
 
 
-@dataclass
 class _Column:
-    outcomes: list[Outcome] = field(default_factory=list)
+    """Scores of one arm as they come in: half a million conversations are many objects."""
+
+    def __init__(self) -> None:
+        self._values: dict[str, array[float]] = {}
+        self._errors = bytearray()
+        self._reasons: Counter[str] = Counter()
+
+    def add(self, outcome: Outcome) -> None:
+        for name, value in outcome.values.items():
+            column = self._values.setdefault(name, array("d"))
+            column.extend([math.nan] * (len(self._errors) - len(column)))
+            column.append(value)
+        self._errors.append(outcome.error is not None)
+        if outcome.error is not None:
+            self._reasons[outcome.error] += 1
 
     def table(self) -> Table:
-        names = dict.fromkeys(name for outcome in self.outcomes for name in outcome.values)
+        size = len(self._errors)
+        for column in self._values.values():
+            column.extend([math.nan] * (size - len(column)))
         return Table(
-            values={
-                name: np.array([outcome.values.get(name, np.nan) for outcome in self.outcomes])
-                for name in names
-            },
-            errors=np.array([outcome.error is not None for outcome in self.outcomes]),
-            reasons=Counter(o.error for o in self.outcomes if o.error is not None),
+            values={name: np.array(column) for name, column in self._values.items()},
+            errors=np.frombuffer(bytes(self._errors), dtype=np.bool_),
+            reasons=self._reasons,
         )
 
 
@@ -128,7 +142,7 @@ def ask_pool(
             ):
                 continue
             replies: list[Answer] = []
-            column.outcomes.append(_converse(probe, item, name, arms, replies))
+            column.add(_converse(probe, item, name, arms, replies))
             if name == INTACT:
                 said = replies
             elif name in heard:

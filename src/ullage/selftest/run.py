@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ import numpy as np
 
 from ullage import __version__
 from ullage.config import load
-from ullage.errors import InputError
+from ullage.errors import InfrastructureError, InputError
 from ullage.files import write_whole
 from ullage.probes.protocol import Probe
 from ullage.probes.registry import PACKAGED, get_probe, resolve
@@ -152,6 +153,11 @@ def _workers(jobs: int) -> Iterator[ProcessPoolExecutor]:
     )
     try:
         yield pool
+    except BrokenProcessPool as error:
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise InfrastructureError(
+            "selftest: a process was ended from outside (out of memory?); try --jobs 1"
+        ) from error
     except BaseException:
         for process in list((pool._processes or {}).values()):
             process.terminate()

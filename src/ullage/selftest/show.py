@@ -143,8 +143,9 @@ def _table(metrics: Sequence[MetricResult], *, header: bool) -> Table:
     )
     table.add_column("", width=1)
     for name, width in zip(_COLUMNS, _WIDTHS, strict=True):
-        justify = "left" if width > _NUMBER else "right"
-        table.add_column(name, justify=justify, width=width, no_wrap=True)
+        table.add_column(
+            name, justify="left" if width > _NUMBER else "right", width=width, no_wrap=True
+        )
     for metric in metrics:
         mark = _MARKS.get(_state(metric), _FAILED)
         cells = [metric.metric, *_cells(metric)[1 : len(_COLUMNS)]]

@@ -178,7 +178,7 @@ def _prepare(probe: Probe, metric: Metric, pilot: Pool, margin: float | None) ->
         name: _effect(metric, pilot, name, False) for name in DAMAGES if name in pilot.tables
     }
     effects = {name: effect for name, effect in effects.items() if math.isfinite(effect)}
-    if not effects:
+    if not any(effects.values()):
         return _Trial(metric, None, "", margin, 0.0)
     # The largest change, whichever way it goes: a metric that is turned round must not be excused
     # by some lesser damage that happens to please it.

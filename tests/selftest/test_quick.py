@@ -1,0 +1,33 @@
+"""The quick self-test, as CI runs it: every packaged probe sees what it should."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from ullage.probes.registry import PACKAGED
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_the_quick_selftest_passes() -> None:
+    command = [sys.executable, "-m", "ullage.cli", "selftest", "--quick", "--json", "--jobs", "1"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    report = json.loads(result.stdout)
+    failed = [
+        f"{metric['probe']}.{metric['metric']}: {check['name']} {check['found']}"
+        for probe in report["probes"]
+        for metric in probe["metrics"]
+        for check in metric["checks"]
+        if not check["passed"] and not check["known"]
+    ]
+    assert failed == []
+    assert result.returncode == 0, result.stderr
+    assert [probe["probe"] for probe in report["probes"]] == list(PACKAGED)
+    # What was taken from the student is what is found missing, and nowhere else.
+    assert report["matrix"]["clarify"]["boundary"] > 0.15
+    assert report["matrix"]["clarify"]["grounding"] == 0.0
+    assert report["matrix"]["refuse"] == dict.fromkeys(report["matrix"]["refuse"], 0.0)
