@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -108,7 +108,6 @@ def ask_pool(
     block: int,
     blocks: int,
     seed: int,
-    on_item: Callable[[], None] | None = None,
 ) -> Pool:
     """Ask teacher, intact student and damaged ones.
 
@@ -119,7 +118,6 @@ def ask_pool(
         block: items of one trial.
         blocks: trials.
         seed: of items and of every reply.
-        on_item: called after each item.
     """
     columns: dict[str, _Column] = {name: _Column() for name in (TEACHER, INTACT, *damages)}
     wanted = {TEACHER: blocks, INTACT: blocks, **{name: of for name, (_, of) in damages.items()}}
@@ -147,8 +145,6 @@ def ask_pool(
                 said = replies
             elif name in heard:
                 heard[name] |= replies != said
-        if on_item is not None:
-            on_item()
     return Pool(
         family_names=list(families),
         family=np.array(codes, dtype=np.int64),

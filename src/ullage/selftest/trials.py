@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -89,7 +89,6 @@ def try_probe(
     settings: Settings,
     *,
     margins: Mapping[str, float] | None = None,
-    tell: Callable[[str, float], None] | None = None,
 ) -> ProbeResult:
     """Every metric of a probe (or those with a margin), at every size.
 
@@ -97,9 +96,7 @@ def try_probe(
         probe: the probe.
         settings: how much is tried.
         margins: by metric, for those that are wanted; None for all, each at its standard margin.
-        tell: called now and then with what is being done and how much of it is.
     """
-    tell = tell or (lambda what, share: None)
     intact = baseline(probe)
     every = {name: (damage, 1) for name, damage in DAMAGES.items()}
     # The pilot's items are none of the pool's: another seed.
@@ -119,27 +116,10 @@ def try_probe(
         for name in DAMAGES
         if name in pilot.tables
     }
-    done = 0
-
-    def count() -> None:
-        nonlocal done
-        done += 1
-        if done % 500 == 0:
-            tell("asking", done / (block * settings.audits))
-
-    pool = ask_pool(
-        probe,
-        intact,
-        damages,
-        block=block,
-        blocks=settings.audits,
-        seed=settings.seed,
-        on_item=count,
-    )
+    pool = ask_pool(probe, intact, damages, block=block, blocks=settings.audits, seed=settings.seed)
     audit = _Audits(probe, pool, plan, config, scenario, settings)
     results, reported = [], []
-    for place, trial in enumerate(trials):
-        tell("judging", place / len(trials))
+    for trial in trials:
         result, shares = audit.run(trial)
         results.append(result)
         reported.append(shares)
@@ -301,9 +281,8 @@ def _read_loss(
     metric: Metric, pool: Pool, damage: str, share: float, pairs: bool, where: slice | None = None
 ) -> float:
     """Loss of a student damaged on a share of items, read through the probe."""
-    trial = _Trial(metric, None, damage, 1.0, 0.0)
     intact = pool.tables[TEACHER if pairs else INTACT]
-    student = _mix(intact, pool.tables[trial.damage], _places(pool) < share) if damage else intact
+    student = _mix(intact, pool.tables[damage], _places(pool) < share)
     where = where or slice(0, min(_READ, len(student.errors)))
     loss = _value(metric, pool.tables[TEACHER], where) - _value(metric, student, where)
     return loss if metric.higher_is_better else -loss
