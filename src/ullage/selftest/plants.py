@@ -44,6 +44,10 @@ _SMOOTH_ECE = (
     "smooth ECE is biased upwards in small samples, most where calibration is best: a calibrated "
     "teacher looks worse than it is, and losses look smaller"
 )
+_ECE = (
+    "calibration error is an absolute value, of which no unbiased estimate exists: of a perfectly "
+    "calibrated teacher's too much is reported, and so too little of a loss against it"
+)
 _NO_FLIPS = (
     "where the arms hardly differ, little is known of how families move: on a range as wide as "
     "this metric's the interval is then wider than planned for, and a student that loses nothing "
@@ -92,7 +96,9 @@ PLANTS: dict[tuple[str, str], Plant] = {
     ("confidence", "brier"): _mean("accuracy", 0.05, truths.weighed_brier),
     # In nats per item, where one sure mistake costs nine.
     ("confidence", "nll"): _mean("certainty", 0.3, truths.weighed_nll),
-    ("confidence", "ece"): _weighed("certainty", 0.08, truths.true_ece),
+    ("confidence", "ece"): replace(
+        _weighed("certainty", 0.08, truths.true_ece), known={"bias": _ECE}
+    ),
     ("confidence", "smooth-ece"): replace(
         _weighed("certainty", 0.08, truths.true_smooth_ece),
         known={"bias": _SMOOTH_ECE, "preserved at δ": _SMOOTH_ECE},
