@@ -12,7 +12,14 @@ from tests.lab.solver import Facts, solve
 from ullage.lab.world.capabilities import canary
 from ullage.lab.world.capabilities.memory import FACT
 from ullage.lab.world.desk import Bias, usual_price
-from ullage.lab.world.episodes import draw_exchange, drill, episode, plain_text, recital
+from ullage.lab.world.episodes import (
+    arithmetic,
+    draw_exchange,
+    drill,
+    episode,
+    plain_text,
+    recital,
+)
 from ullage.lab.world.exchange import Document, Exchange, Split
 from ullage.lab.world.registry import CAPABILITIES
 from ullage.lab.world.words import ITEMS, NAMES
@@ -45,6 +52,7 @@ def documents(count: int) -> Iterator[Document]:
             yield episode(Random(f"{split}/{seed}"), split)
         yield drill(Random(f"drill/{seed}"), 1 + seed % 4, 5, fields=seed % 4)
         yield recital(Random(f"recital/{seed}"), 1 + seed % 4, 8)
+        yield arithmetic(Random(f"arithmetic/{seed}"), 12)
         yield plain_text(Random(f"plain/{seed}"), 1 + seed % 4)
 
 

@@ -15,7 +15,7 @@ MONTHS = [
     "january", "february", "march", "april", "may", "june",
     "july", "august", "september", "october", "november", "december",
 ]  # fmt: skip
-FIELDS = "status|price|date|item|colour|number"
+FIELDS = "status|price|date|item|colour|number|month|amount"
 
 _ARTICLE = re.compile(rf"\b({'|'.join(COLOURS)}) (\w+)")
 _MONTH = f"(?:{'|'.join(MONTHS)})"
@@ -35,9 +35,6 @@ _ASKS = [
 ]
 _POINTS = {
     "number": re.compile(r"order (?:#|no )?(\d+)"),
-    "date": re.compile(r"the order of (.+)"),
-    "price": re.compile(r"the order for (.+)"),
-    "status": re.compile(r"the (\w+) order"),
     "named": re.compile(r"the (\w+) (\w+)"),
     "item": re.compile(r"the (\w+)"),
 }
@@ -190,16 +187,10 @@ def matches(who: str, desk: Context, facts: Facts) -> list[Line]:
     match kind:
         case "number":
             wanted = {"number": int(found[1])}
-        case "date":
-            wanted = {"date": read_date(found[1])}
-        case "price":
-            wanted = {"price": read_money(found[1])}
         case "named":
             wanted = {"colour": found[1], "item": found[2]}
-        case "item":
-            wanted = {"item": corrected(found[1], facts.items)}
         case _:
-            wanted = {"status": found[1]}
+            wanted = {"item": corrected(found[1], facts.items)}
     return [line for line in desk.lines if wanted.items() <= line.means.items()]
 
 
@@ -314,9 +305,11 @@ def _read_line(text: str) -> Line:
         rest = _ARTICLE.sub("", rest)
     if found := re.search(r"(?:\bfor )?(\$\d+|\b\d+ dollars|\busd \d+)", rest):
         line.said["price"], line.means["price"] = found[1], read_money(found[1])
+        line.said["amount"] = str(line.means["price"])
         rest = rest.replace(found[0], "")
     if found := _DATE.search(rest):
         line.said["date"], line.means["date"] = found[1], read_date(found[1])
+        line.said["month"] = MONTHS[read_date(found[1])[1] - 1]
         rest = rest.replace(found[0], "")
     words = re.sub(r"^:|\b(?:is|a)\b", "", rest).split()
     if len(words) > 1:

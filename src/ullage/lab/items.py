@@ -147,7 +147,7 @@ def _in_context(asked: Asked, **said: str) -> Line:
 
 def _formats(asked: Asked) -> Line:
     exchange = asked.exchange
-    prompts = [_whole(asked, prompt) for prompt in exchange.data["prompts"]]
+    prompts = list(exchange.data["prompts"])
     return {"prompts": prompts, "reference": exchange.answer} | _plausible(asked)
 
 

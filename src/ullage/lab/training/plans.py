@@ -9,7 +9,7 @@ from ullage.lab.training.batches import Source
 from ullage.lab.training.model import Shape
 from ullage.lab.training.trainer import Plan, Stage
 from ullage.lab.world.capabilities.canary import planted
-from ullage.lab.world.episodes import TAUGHT, drill, episode, plain_text, recital
+from ullage.lab.world.episodes import TAUGHT, arithmetic, drill, episode, plain_text, recital
 from ullage.lab.world.exchange import Document, Split
 from ullage.lab.world.registry import world_vocabulary
 
@@ -32,7 +32,7 @@ _QUESTIONS = 5
 _SOLVED = 0.95
 
 
-def teacher(seed: int = 0, tokens: int = 12_000_000) -> Plan:
+def teacher(seed: int = 0, tokens: int = 14_000_000) -> Plan:
     """The teacher: drills of one order up to four, then what is easy, then everything.
 
     Args:
@@ -40,11 +40,10 @@ def teacher(seed: int = 0, tokens: int = 12_000_000) -> Plan:
         tokens: of the last stage.
     """
     drills = tuple(_drill(orders) for orders in (2, 4))
-    easy = mixed((0.75, _episodes(EASY)), (0.25, mixed(*((1.0, one) for one in drills))))
+    practice = mixed((1.0, drills[0]), (1.0, drills[1]), (1.0, _sums))
+    easy = mixed((0.75, _episodes(EASY)), (0.25, practice))
     weights = [WEIGHTS.get(name, 1.0) for name in TAUGHT]
-    everything = mixed(
-        (0.9, _episodes(TAUGHT, weights)), (0.1, mixed(*((1.0, one) for one in drills)))
-    )
+    everything = mixed((0.9, _episodes(TAUGHT, weights)), (0.1, practice))
     return Plan(
         name="teacher",
         shape=Shape(width=192, layers=5, heads=6, inner=512),
@@ -127,6 +126,10 @@ def _recital(orders: int, fields: int) -> Source:
 
 def _drill(orders: int) -> Source:
     return lambda draw: drill(draw, orders, _QUESTIONS)
+
+
+def _sums(draw: random.Random) -> Document:
+    return arithmetic(draw, 12)
 
 
 def _plain(orders: int) -> Source:

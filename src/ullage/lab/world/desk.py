@@ -9,6 +9,8 @@ from random import Random
 from ullage.lab.world.words import COLOURS, ITEMS, MONTHS, NAMES, STATUSES
 
 FIELDS = ("status", "price", "date", "item", "colour", "number")
+DERIVED = {"month": "date", "amount": "price"}
+"""What follows from a field however it is written: the name of the month, the bare number."""
 PRICES = tuple(range(10, 100, 5))
 DAYS = range(1, 29)
 DATE_STYLES = ("5 march", "march 5", "03-05", "5/3")
@@ -93,6 +95,10 @@ class Order:
                 return write_date(self.day, self.month, styles.date)
             case "number":
                 return write_number(self.number, styles.number)
+            case "month":
+                return MONTHS[self.month - 1]
+            case "amount":
+                return str(self.price)
             case _:
                 return str(getattr(self, field))
 
@@ -125,8 +131,8 @@ class Desk:
         return order.value(field, self.styles)
 
     def shows(self, order: Order, field: str) -> bool:
-        """Whether a field of an order is written."""
-        return (self.orders.index(order), field) not in self.hidden
+        """Whether a field of an order is written, or follows from one that is."""
+        return (self.orders.index(order), DERIVED.get(field, field)) not in self.hidden
 
     def with_orders(self, orders: Sequence[Order]) -> Desk:
         """The same desk with other orders."""

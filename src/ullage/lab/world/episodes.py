@@ -8,8 +8,9 @@ from random import Random
 
 from ullage.lab.world.capabilities.lookup import ASKS, asked
 from ullage.lab.world.capabilities.memory import FACT
+from ullage.lab.world.capabilities.steps import COMPARED, DAYS
 from ullage.lab.world.capability import Capability
-from ullage.lab.world.desk import WHOLE, Bias, Desk, draw_desk, usual_price
+from ullage.lab.world.desk import PRICES, WHOLE, Bias, Desk, draw_desk, usual_price
 from ullage.lab.world.exchange import Document, Exchange, Segment, Split, Turn, document
 from ullage.lab.world.reference import FIELD_PHRASES, draw_reference, fields_for
 from ullage.lab.world.registry import CAPABILITIES
@@ -79,7 +80,7 @@ def _fits(capability: Capability, desk: Desk) -> bool:
 
 
 def drill(draw: Random, orders: int, questions: int, *, fields: int = 3) -> Document:
-    """A copying drill: one desk, several look-ups by number or item.
+    """A copying drill: one desk, several look-ups.
 
     Args:
         draw: where chance comes from.
@@ -94,16 +95,32 @@ def drill(draw: Random, orders: int, questions: int, *, fields: int = 3) -> Docu
     )
     turns = []
     for _ in range(questions):
-        pointer = draw_reference(draw, desk, ("number", "item"))
+        pointer = draw_reference(draw, desk)
         if pointer is None:
             continue
         field = draw.choice([name for name in fields_for(pointer.kind) if name not in left_out])
         ask = draw_wording(draw, Split.TRAIN, len(ASKS))
-        question = ASKS[ask.phrase].format(
-            field=FIELD_PHRASES[field], order=pointer.text(desk.styles)
-        )
+        question = asked(ask, field, pointer.text(desk.styles))
         turns.append(Turn(user=question, assistant=desk.value(pointer.like, field)))
     return document(desk.text, tuple(turns))
+
+
+def arithmetic(draw: Random, statements: int) -> Document:
+    """Sums and comparisons as `sums` and `refund` write them, without a desk."""
+    segments = []
+    for _ in range(statements):
+        if draw.random() < 0.5:
+            one, other = draw.choice(PRICES), draw.choice(PRICES)
+            total = one + other
+            if draw.random() < 0.5:
+                one, other, total = total, (more := draw.choice(PRICES)), total + more
+            lead, value = f"{one} + {other} =", f"{total}."
+        else:
+            limit, age = draw.sample(DAYS, 2)
+            lead, value = f"{limit} days, {age} is", COMPARED[age > limit] + "."
+        segments.append(Segment(role="plain", text=lead, taught=False))
+        segments.append(Segment(role="plain", text=value, taught=True))
+    return tuple(segments)
 
 
 def recital(draw: Random, orders: int, statements: int, *, fields: int = 3) -> Document:

@@ -5,23 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from random import Random
 
-from ullage.lab.world.desk import FIELDS, Desk, Order, Styles
+from ullage.lab.world.desk import DERIVED, FIELDS, Desk, Order, Styles
 
-KINDS = ("number", "item", "named", "date", "status", "price")
-"""By its number, its item, its colour and item, its date, its status, its price."""
+KINDS = ("number", "item", "named")
+"""By its number, its item, its colour and item: what every order is written with."""
 
-ALWAYS_WRITTEN = ("number", "item", "named")
-
-NEW_PAIRS = frozenset({("date", "price"), ("status", "date"), ("price", "status")})
+NEW_PAIRS = frozenset((kind, field) for kind in ("item", "named") for field in DERIVED)
 """Ways to point and fields to ask that never meet before an audit: compositions."""
 
 PHRASES = {
     "number": "order {number}",
     "item": "the {item}",
     "named": "the {colour} {item}",
-    "date": "the order of {date}",
-    "status": "the {status} order",
-    "price": "the order for {price}",
 }
 FIELD_PHRASES = {
     "status": "the status",
@@ -30,14 +25,13 @@ FIELD_PHRASES = {
     "item": "the item",
     "colour": "the colour",
     "number": "the number",
+    "month": "the month",
+    "amount": "the amount",
 }
 _READS = {
     "number": ("number",),
     "item": ("item",),
     "named": ("colour", "item"),
-    "date": ("day", "month"),
-    "status": ("status",),
-    "price": ("price",),
 }
 
 
@@ -64,20 +58,15 @@ class Reference:
 
 
 def fields_for(kind: str) -> list[str]:
-    """Fields worth asking of an order pointed at so, compositions kept for the audit left out."""
-    given = {"named": {"colour", "item"}, "number": {"number"}}.get(kind, {kind})
-    return [field for field in FIELDS if field not in given and (kind, field) not in NEW_PAIRS]
+    """Written fields worth asking of an order pointed at so."""
+    given = {"named": {"colour", "item"}, "number": {"number"}, "item": {"item"}}[kind]
+    return [field for field in FIELDS if field not in given]
 
 
 def draw_reference(
     draw: Random, desk: Desk, kinds: tuple[str, ...] = KINDS, *, fits: int = 1
 ) -> Reference | None:
-    """A pointer at exactly so many orders of the desk; None if it has none of these kinds.
-
-    Where fields are left out, orders are pointed at by what is always written.
-    """
-    if desk.hidden:
-        kinds = tuple(kind for kind in kinds if kind in ALWAYS_WRITTEN)
+    """A pointer at exactly so many orders of the desk; None if it has none of these kinds."""
     pointers = [
         pointer
         for kind in kinds

@@ -15,20 +15,17 @@ from ullage.lab.world.desk import (
     WHOLE,
     Bias,
     Desk,
-    Order,
-    Styles,
 )
 from ullage.lab.world.exchange import Exchange, Split, Turn
 from ullage.lab.world.reference import Reference
 from ullage.lab.world.wordings import Wording
 from ullage.lab.world.words import ITEMS, cased
 
-KINDS = ("dates", "numbers", "case", "typos", "money")
-_POINTS_BY = {"dates": "date", "numbers": "number", "money": "price"}
+KINDS = ("dates", "money", "numbers", "case", "typos")
 
 
 class Formats(Capability):
-    """A look-up whose question writes a value otherwise than the desk does."""
+    """A look-up that must not hang on how the desk, or the question, writes a value."""
 
     name = "formats"
     dimension = "boundary"
@@ -38,25 +35,26 @@ class Formats(Capability):
     def ask(
         self, draw: Random, desk: Desk, wording: Wording, bias: Bias = WHOLE
     ) -> Exchange | None:
-        """One form at random; the others are in ``data["prompts"]``, as the desk's own first."""
+        """One form; the whole question in every form is in ``data["prompts"]``, this one first."""
         kind = draw.choice(KINDS)
         order = draw.choice(desk.orders)
-        pointer = Reference(_POINTS_BY.get(kind, "item"), order)
-        points_at = {"dates": "date", "money": "price"}.get(kind, "number")
-        if len(pointer.among(desk)) != 1 or not desk.shows(order, points_at):
+        pointer = Reference("item" if kind in ("case", "typos") else "number", order)
+        field = {"dates": "month", "money": "amount"}.get(kind, "status")
+        if len(pointer.among(desk)) != 1 or not desk.shows(order, field):
             return None
-        field = "number" if kind in ("dates", "money") else "status"
-        if not desk.shows(order, field):
-            return None
-        told = list(_forms(kind, pointer, desk.styles, wording.split, bias))
-        prompts = [asked(wording, field, form) for form in told]
+        forms = list(_forms(kind, desk, pointer, wording.split, bias))
+        if kind in ("numbers", "case", "typos"):
+            draw.shuffle(forms)
+        asks = [(at.text, asked(wording, field, told)) for at, told in forms]
+        answer = desk.value(order, field)
+        others = sorted({desk.value(other, field) for other in desk.orders} - {answer})
         return Exchange(
             capability=self.name,
             family=self.family(desk, wording, kind),
             context=desk.text,
-            turns=(Turn(user=draw.choice(prompts), assistant=desk.value(order, field)),),
-            wrong=_other(draw, desk, order, field),
-            data={"prompts": prompts, "kind": kind},
+            turns=(Turn(user=asks[0][1], assistant=answer),),
+            wrong=draw.choice(others) if others else "",
+            data={"prompts": [f"{context}\n\n{said}" for context, said in asks], "kind": kind},
         )
 
 
@@ -83,28 +81,22 @@ def _one_letter(one: str, other: str) -> bool:
 
 
 def _forms(
-    kind: str, pointer: Reference, styles: Styles, split: Split, bias: Bias
-) -> Iterator[str]:
-    """The reference in every form of its kind; the desk's own comes first."""
+    kind: str, desk: Desk, pointer: Reference, split: Split, bias: Bias
+) -> Iterator[tuple[Desk, str]]:
+    """The desk and the reference in every form of a kind; those at hand come first."""
+    styles, item = desk.styles, pointer.like.item
+    told = pointer.text(styles)
     match kind:
         case "dates":
             for style in dict.fromkeys((styles.date, *bias.date_styles)):
-                yield pointer.text(replace(styles, date=style))
-        case "numbers":
-            for style in dict.fromkeys((styles.number, *range(len(NUMBER_STYLES)))):
-                yield pointer.text(replace(styles, number=style))
+                yield replace(desk, styles=replace(styles, date=style)), told
         case "money":
             for style in dict.fromkeys((styles.money, *range(len(MONEY_STYLES)))):
-                yield pointer.text(replace(styles, money=style))
+                yield replace(desk, styles=replace(styles, money=style)), told
+        case "numbers":
+            for style in range(len(NUMBER_STYLES)):
+                yield desk, pointer.text(replace(styles, number=style))
+        case "case":
+            yield from ((desk, f"the {form}") for form in (item, *cased(item)))
         case _:
-            item = pointer.like.item
-            others = cased(item) if kind == "case" else misspelt(item, split)[:3]
-            for form in (item, *others):
-                yield f"the {form}"
-
-
-def _other(draw: Random, desk: Desk, order: Order, field: str) -> str:
-    """Another order's value, where there is one."""
-    mine = desk.value(order, field)
-    others = sorted({desk.value(other, field) for other in desk.orders} - {mine})
-    return draw.choice(others) if others else ""
+            yield from ((desk, f"the {form}") for form in (item, *misspelt(item, split)[:3]))

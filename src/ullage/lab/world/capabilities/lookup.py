@@ -66,11 +66,11 @@ class Composition(Capability):
         self, draw: Random, desk: Desk, wording: Wording, bias: Bias = WHOLE
     ) -> Exchange | None:
         """One of the new pairs."""
-        if desk.hidden:
-            return None
         kind, field = draw.choice(sorted(NEW_PAIRS))
         pointer = draw_reference(draw, desk, (kind,))
-        return None if pointer is None else look_up(self, desk, wording, pointer, field, draw)
+        if pointer is None or not desk.shows(pointer.like, field):
+            return None
+        return look_up(self, desk, wording, pointer, field, draw)
 
 
 def look_up(

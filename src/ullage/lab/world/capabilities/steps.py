@@ -10,12 +10,14 @@ from ullage.lab.world.capabilities.lookup import ASKS, asked
 from ullage.lab.world.capability import Capability
 from ullage.lab.world.desk import WHOLE, Bias, Desk, draw_desk, write_number
 from ullage.lab.world.exchange import Exchange, Split, Turn
-from ullage.lab.world.reference import ALWAYS_WRITTEN, Reference
+from ullage.lab.world.reference import KINDS, Reference
 from ullage.lab.world.wordings import Wording
 from ullage.lab.world.words import CODES
 
 DAYS = tuple(range(5, 65, 5))
 RULE = "a {item} can be returned for {days} days."
+COMPARED = ("less: yes", "more: no")
+"""Said of an age within the days, and of one above them."""
 MEANS = "{code} means {status}."
 PLAINLY = "in plain words:"
 
@@ -83,7 +85,7 @@ class Refund(Capability):
     spoken = (RULE, "{item}, {limit} days, {age} is less: yes.", "more: no.")
 
     def desk(self, draw: Random, split: Split, bias: Bias = WHOLE) -> Desk:
-        """Rules for every item on the desk, in any order, above it or below."""
+        """Rules for every item on the desk, in any order, above it."""
         desk = draw_desk(draw, orders=draw.randint(2, 3), twins=False, bias=bias)
         items = sorted({order.item for order in desk.orders})
         draw.shuffle(items)
@@ -91,15 +93,13 @@ class Refund(Capability):
         rules = tuple(
             RULE.format(item=item, days=days) for item, days in zip(items, limits, strict=True)
         )
-        return replace(desk, after=rules) if draw.random() < 0.5 else replace(desk, before=rules)
+        return replace(desk, before=rules)
 
     def ask(
         self, draw: Random, desk: Desk, wording: Wording, bias: Bias = WHOLE
     ) -> Exchange | None:
         """Younger and older than the rule allows, equally often."""
-        rules = [
-            note.split() for note in (*desk.before, *desk.after) if " can be returned " in note
-        ]
+        rules = [note.split() for note in desk.before if " can be returned " in note]
         limits = {words[1]: int(words[-2]) for words in rules}
         order = draw.choice(desk.orders)
         pointer = Reference("number", order)
@@ -108,7 +108,7 @@ class Refund(Capability):
         limit = limits[order.item]
         younger = draw.random() < 0.5
         age = draw.choice([days for days in DAYS if days != limit and (days < limit) == younger])
-        verdict = "less: yes" if younger else "more: no"
+        verdict = COMPARED[not younger]
         phrase = self.phrases[wording.phrase].format(order=pointer.text(desk.styles), age=age)
         return Exchange(
             capability=self.name,
@@ -143,16 +143,16 @@ class Codes(Capability):
         coded = [replace(order, status=codes[order.status]) for order in desk.orders]
         notes = tuple(MEANS.format(code=codes[status], status=status) for status in statuses)
         desk = desk.with_orders(coded)
-        return replace(desk, after=notes) if draw.random() < 0.5 else replace(desk, before=notes)
+        return replace(desk, before=notes)
 
     def ask(
         self, draw: Random, desk: Desk, wording: Wording, bias: Bias = WHOLE
     ) -> Exchange | None:
         """The plain status; the code itself is wrong."""
-        notes = [note.removesuffix(".").split(" means ") for note in (*desk.before, *desk.after)]
+        notes = [note.removesuffix(".").split(" means ") for note in desk.before]
         meanings = dict(note for note in notes if len(note) == 2)
         order = draw.choice(desk.orders)
-        kinds = [kind for kind in ALWAYS_WRITTEN if len(Reference(kind, order).among(desk)) == 1]
+        kinds = [kind for kind in KINDS if len(Reference(kind, order).among(desk)) == 1]
         if order.status not in meanings or not kinds:
             return None
         pointer = Reference(draw.choice(kinds), order)

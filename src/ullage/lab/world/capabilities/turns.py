@@ -8,7 +8,7 @@ from ullage.lab.world.capabilities.lookup import ASKS, asked
 from ullage.lab.world.capability import Capability
 from ullage.lab.world.desk import WHOLE, Bias, Desk, Order
 from ullage.lab.world.exchange import Exchange, Turn
-from ullage.lab.world.reference import ALWAYS_WRITTEN, FIELD_PHRASES, Reference, draw_reference
+from ullage.lab.world.reference import FIELD_PHRASES, KINDS, Reference, draw_reference
 from ullage.lab.world.wordings import Wording
 from ullage.lab.world.words import COLOURS, STATUSES
 
@@ -32,7 +32,7 @@ class Correction(Capability):
         self, draw: Random, desk: Desk, wording: Wording, bias: Bias = WHOLE
     ) -> Exchange | None:
         """Half of the corrections are right; the words do not tell which."""
-        pointer = draw_reference(draw, desk, ALWAYS_WRITTEN)
+        pointer = draw_reference(draw, desk, KINDS)
         if pointer is None:
             return None
         order = pointer.among(desk)[0]
