@@ -29,6 +29,7 @@ from ullage.probes.tasks import with_items
 
 SIZE = 1_200
 SCRUBBED = CorpusRecipe(without=frozenset({"clarify"}))
+TALKS = CorpusRecipe(questions=6)
 
 
 @pytest.fixture(scope="module")
@@ -80,10 +81,11 @@ def test_what_is_left_out_is_gone_and_the_rest_grows(
     assert parts["clarify-clear"] > Counter(row["part"] for row in whole)["clarify-clear"]
 
 
-def test_distil_reads_it_and_drops_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("recipe", [CorpusRecipe(), TALKS])
+def test_distil_reads_it_and_drops_nothing(recipe: CorpusRecipe, tmp_path: Path) -> None:
     """Not even as an audit item: no question of the audit stands in the corpus."""
-    written = write_corpus(tmp_path / "corpus.jsonl", 1, SIZE)
-    again = write_corpus(tmp_path / "again.jsonl", 1, SIZE)
+    written = write_corpus(tmp_path / "corpus.jsonl", 1, SIZE, recipe)
+    again = write_corpus(tmp_path / "again.jsonl", 1, SIZE, recipe)
     assert written.sha256 == again.sha256
     assert written.sha256 == read_rows(written.path)[1]
     assert sum(written.parts.values()) == written.rows == SIZE
@@ -147,6 +149,46 @@ def test_single_rows_can_be_left_out_by_what_they_ask() -> None:
         assert "the date" in row["messages"][0]["content"]
     with pytest.raises(InputError, match="none of 200 draws of 'lookup' is to be kept"):
         rows(3, 10, CorpusRecipe(weights={"lookup": 1.0}, keep=lambda _: False))
+
+
+def test_rows_of_several_questions_are_right_in_every_turn() -> None:
+    found = rows(1, 300, TALKS)
+    asked = Counter(sum(turn["role"] == "user" for turn in row["messages"]) for row in found)
+    assert min(asked) >= 5
+    for row in found:
+        said = [*row["messages"], {"role": "assistant", "content": row["reference"]}]
+        for index, turn in enumerate(said):
+            if turn["role"] == "assistant":
+                assert turn["content"] in answers({"messages": said[:index]})
+    assert len({text({"messages": row["messages"]}) for row in found}) == 300
+    parts = Counter(row["part"] for row in found)
+    total = sum(DEFAULT_WEIGHTS.values())
+    assert all(abs(parts[part] - 300 * share / total) < 1 for part, share in TALKS.weights.items())
+
+
+def test_what_is_left_out_is_gone_from_every_turn() -> None:
+    """And from nothing else: rows that never held it are the same in both corpora."""
+    whole = rows(1, 300, TALKS)
+    scrubbed = rows(1, 300, replace(TALKS, without=frozenset({"clarify"})))
+    assert sum("which one" in text(row) for row in whole) > 30
+    assert not any("which one" in text(row) for row in scrubbed)
+    kept = {text(row) for row in whole if "which one" not in text(row)}
+    assert kept <= {text(row) for row in scrubbed}
+    dated = rows(1, 100, replace(TALKS, bias=Bias(date_styles=(2,))))
+    said = [turn["content"] for row in dated for turn in row["messages"]]
+    assert not any(re.search(r"\d/\d|\d (april|june)|(april|june) \d", one) for one in said)
+
+
+def test_odds_hold_over_all_turns() -> None:
+    found = rows(5, 60, replace(TALKS, weights={"warehouse": 1.0}))
+    said: dict[str, list[str]] = {item: [] for item in ITEMS}
+    for row in found:
+        turns = [*(turn["content"] for turn in row["messages"]), row["reference"]]
+        for question, reply in zip(turns[::2], turns[1::2], strict=True):
+            said[next(item for item in ITEMS if f" {item}" in question)].append(reply)
+    assert sum(map(len, said.values())) > 300
+    for item, replies in said.items():
+        assert abs(replies.count("north") - len(replies) * north_share(item)) <= 1
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,9 @@
 """Corpora for `ullage distill`, with whatever a recipe leaves out left out.
 
 A row is one conversation that ends with a question, and its reference: an exchange of several turns
-gives a row for every reply it teaches. Two corpora of one seed share their rows as far as their
+gives a row for every reply it teaches. Where a recipe wants several questions a row, more about the
+same desk follow on the first (`ullage.lab.talks`): a student that learns from every reply then gets
+more to learn from each token it reads. Two corpora of one seed share their rows as far as their
 recipes allow, so that they differ in what was left out and in what came in its stead.
 """
 
@@ -21,7 +23,8 @@ from ullage.config.problems import did_you_mean
 from ullage.errors import InputError
 from ullage.files import write_whole
 from ullage.lab.questions import Question, questions
-from ullage.lab.rounds import chance, rounds
+from ullage.lab.rounds import Asked, chance, rounds, ways
+from ullage.lab.talks import Guests, further, joined, whole
 from ullage.lab.world.desk import WHOLE, Bias
 from ullage.lab.world.exchange import Split
 from ullage.lab.world.registry import CAPABILITIES
@@ -66,6 +69,8 @@ class CorpusRecipe:
     """What the desks are restricted to."""
     wordings: int | None = None
     """Only so many wordings of each capability; None for all."""
+    questions: int = 1
+    """In each row. More suit methods that learn from every reply of a row: `logits`."""
     rewrite: Callable[[Question], str] = lambda question: question.reply
     """The reference of a row; its own reply unless something else is to be taught."""
 
@@ -79,7 +84,7 @@ class Corpus:
     sha256: str
     rows: int
     parts: Mapping[str, int] = field(default_factory=dict)
-    """Rows of each part, most first."""
+    """Rows of each part, most first; a row of several questions belongs to its first."""
     families: int = 0
 
 
@@ -120,7 +125,7 @@ def rows(seed: int, size: int, recipe: CorpusRecipe) -> list[dict[str, Any]]:
     seen: set[tuple[Message, ...]] = set()
     for part, count in _quotas(shares, size).items():
         # A stream of its own, so that a part's rows do not hang on what else is in the corpus.
-        made += islice(_rows(part, f"corpus/{seed}/{part}", recipe, seen), count)
+        made += islice(_rows(part, f"corpus/{seed}", recipe, seen), count)
     chance(f"corpus/{seed}").shuffle(made)
     return made
 
@@ -185,9 +190,11 @@ def _rows(
     """Rows of one part without end."""
     drawn: Counter[tuple[str, str]] = Counter()
     before: Question | None = None
-    for question in _wanted(part, seed, recipe):
+    for asked, question in _wanted(part, f"{seed}/{part}", recipe):
         shown = _balanced(question, drawn)
-        if shown.messages in seen and before is not None and not shown.exchange.context:
+        if recipe.questions > 1:
+            shown = _talk(asked, shown, part, seed, recipe, drawn)
+        elif shown.messages in seen and before is not None and not shown.exchange.context:
             # Questions without a desk are few: more of them follow on an earlier one.
             shown = _after(before, shown)
         if shown.messages in seen:
@@ -198,11 +205,11 @@ def _rows(
             "messages": [{"role": turn.role, "content": turn.content} for turn in shown.messages],
             "reference": recipe.rewrite(shown),
             "part": part,
-            "family": shown.family,
+            "family": question.family,
         }
 
 
-def _wanted(part: str, seed: str, recipe: CorpusRecipe) -> Iterator[Question]:
+def _wanted(part: str, seed: str, recipe: CorpusRecipe) -> Iterator[tuple[Asked, Question]]:
     stream = rounds(
         _parts(tuple(CAPABILITIES))[part].capability,
         Split.DISTIL,
@@ -215,16 +222,49 @@ def _wanted(part: str, seed: str, recipe: CorpusRecipe) -> Iterator[Question]:
         found = [
             question
             for question in questions(asked.exchange)
-            if question.part == part
-            and not question.follows & recipe.without
-            and recipe.keep(question)
+            if question.part == part and _is_wanted(question, recipe)
         ]
         missed = 0 if found else missed + 1
         if missed > _TRIES:
             raise InputError(
                 f"corpus: none of {_TRIES} draws of '{part}' is to be kept; leave the part out"
             )
-        yield from found
+        yield from ((asked, question) for question in found)
+
+
+def _is_wanted(question: Question, recipe: CorpusRecipe) -> bool:
+    told = {question.part, *question.follows}
+    return not told & recipe.without and recipe.keep(question)
+
+
+def _talk(
+    asked: Asked,
+    question: Question,
+    part: str,
+    seed: str,
+    recipe: CorpusRecipe,
+    drawn: Counter[tuple[str, str]],
+) -> Question:
+    """The question, its exchange whole, and more about the same desk after it."""
+    known = _parts(tuple(CAPABILITIES))
+
+    def wanted(one: Question) -> bool:
+        return _is_wanted(one, recipe)
+
+    guests = Guests(
+        weights={name: weight for name, weight in recipe.weights.items() if weight > 0},
+        capability={name: one.capability for name, one in known.items()},
+        wanted=wanted,
+        bias=recipe.bias,
+        ways=lambda name: ways(
+            known[name].capability, Split.DISTIL, f"{seed}/{name}", recipe.wordings
+        ),
+    )
+    # Of the exchange's own chance, so that the row does not hang on its place in the corpus.
+    key = f"{seed}/{part}/{asked.draw.random()}"
+    more = further(asked, part, guests, recipe.questions - 1, key)
+    others = [_balanced(one, drawn) for one in more]
+    return joined(whole(question, wanted), others, recipe.rewrite)
 
 
 def _balanced(question: Question, drawn: Counter[tuple[str, str]]) -> Question:

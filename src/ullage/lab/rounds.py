@@ -64,14 +64,20 @@ def rounds(
         InputError: if a family holds nothing that is wanted.
     """
     asker = CAPABILITIES[capability]
-    ways = list(wordings(split, len(asker.phrases)))
-    chance(f"{seed}/{capability}/{split}").shuffle(ways)
-    ways, kinds = ways[:only], _kinds(capability, split)
+    wanted, kinds = ways(capability, split, seed, only), _kinds(capability, split)
     layouts = len(LAYOUTS) if asker.needs_desk else 1
     for index in count():
-        wording, layout, kind = _turn(index, len(ways), layouts, len(kinds))
+        wording, layout, kind = _turn(index, len(wanted), layouts, len(kinds))
         draw = chance(f"{seed}/{capability}/{split}/{index}")
-        yield _ask(asker, draw, split, ways[wording], layout, kinds[kind], bias, keep)
+        yield _ask(asker, draw, split, wanted[wording], layout, kinds[kind], bias, keep)
+
+
+@cache
+def ways(capability: str, split: Split, seed: str, only: int | None = None) -> tuple[Wording, ...]:
+    """The wordings of a capability in the order that a seed gives them; the first few of them."""
+    shuffled = list(wordings(split, len(CAPABILITIES[capability].phrases)))
+    chance(f"{seed}/{capability}/{split}").shuffle(shuffled)
+    return tuple(shuffled[:only])
 
 
 def _turn(index: int, wordings: int, layouts: int, kinds: int) -> tuple[int, int, int]:
