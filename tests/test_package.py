@@ -1,0 +1,20 @@
+"""What is shipped: the sources and the laboratory's weights, and little else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import ullage
+
+MOST = 15_000_000
+"""Bytes of the installed package, weights included."""
+
+
+def test_the_package_stays_small() -> None:
+    root = Path(ullage.__file__).parent
+    sizes = {
+        path.relative_to(root): path.stat().st_size
+        for path in root.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    assert sum(sizes.values()) < MOST, sorted(sizes.items(), key=lambda pair: -pair[1])[:5]
