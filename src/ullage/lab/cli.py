@@ -106,6 +106,72 @@ def corpus(
         typer.echo(f"  {part:<20} {count:>6,}")
 
 
+@lab_app.command("organisms")
+def organisms(json_: Json = False) -> None:
+    """List the students that can be made with one thing left out."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from ullage.lab.organisms.registry import ORGANISMS
+
+    if json_:
+        _print_json(
+            [
+                {
+                    "organism": organism.name,
+                    "dimension": organism.dimension,
+                    "cause": organism.cause,
+                    "loses": organism.loses,
+                }
+                for organism in ORGANISMS.values()
+            ]
+        )
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("organism", "dimension", "cause", "loses"):
+        table.add_column(column, no_wrap=column == "organism")
+    for organism in ORGANISMS.values():
+        table.add_row(
+            organism.name, organism.dimension or "-", organism.cause, organism.loses or "-"
+        )
+    Console(highlight=False).print(table)
+
+
+@lab_app.command("organism")
+def organism(
+    name: Annotated[str, typer.Argument(help="See `ullage lab organisms`.", metavar="NAME")],
+    folder: Annotated[
+        Path | None,
+        typer.Option("--folder", help="Where to; left out: the user's cache.", metavar="FOLDER"),
+    ] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Make it again from the start.")] = False,
+    json_: Json = False,
+) -> None:
+    """Make a student with one thing left out, ready to be audited; resumes."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from ullage.lab.organisms.build import CONFIG, build
+    from ullage.lab.organisms.registry import find_organism
+
+    wanted = find_organism(name)
+    with Progress(console=Console(stderr=True), transient=True, disable=json_) as progress:
+        task = progress.add_task("preparing", total=None)
+        made = build(
+            wanted,
+            folder,
+            progress=lambda step: progress.update(
+                task, description=step.stage, completed=step.done, total=step.total
+            ),
+            fresh=fresh,
+        )
+    if json_:
+        _print_json({"organism": name, "folder": str(made), "loses": wanted.loses})
+        return
+    typer.echo(f"{made}\n  {wanted.cause}")
+    typer.echo(f"audit it: ullage audit {made / CONFIG}")
+
+
 def _make(folder: Path) -> None:
     from ullage.files import cannot_write
 

@@ -1,0 +1,1 @@
+"""Students that really lost something, each for one reason that is known."""

@@ -1,0 +1,43 @@
+"""An organism: a student with a loss that was caused on purpose."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from ullage.lab.corpus import CorpusRecipe
+
+Quantise = Literal["dynamic-int8", "rounded-int4"]
+
+WHOLE = CorpusRecipe(questions=6)
+"""The whole corpus: conversations of six questions about one desk each."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Organism:
+    """How a student is made, and what it must have lost. Write one in a file of its own."""
+
+    name: str
+    cause: str
+    """What is different in its making, in one plain sentence."""
+    dimension: str | None = None
+    """Where the loss must be (`ullage.probes.protocol.Dimension`); None where nothing was done."""
+    loses: str | None = None
+    """The target (``probe.metric``) that the cause should hit."""
+    corpus: CorpusRecipe = WHOLE
+    """What it learns from."""
+    rows: int | None = None
+    """Of its corpus; None for as many as the others have."""
+    distill: Mapping[str, Any] = field(default_factory=dict)
+    """Settings of `distill` that differ from `ullage.lab.organisms.build.SETTINGS`."""
+    derived_from: str | None = None
+    """The organism whose weights it has."""
+    quantise: Quantise | None = None
+    """What is done to those weights after loading."""
+
+    def __post_init__(self) -> None:
+        if (self.dimension is None) != (self.loses is None):
+            raise ValueError(f"{self.name}: give both dimension and loses, or neither")
+        if (self.derived_from is None) != (self.quantise is None):
+            raise ValueError(f"{self.name}: give both derived_from and quantise, or neither")
