@@ -1,7 +1,8 @@
 # Everything happens in .venv, from the versions in constraints.txt. Only Python and make are needed.
 #
-#   make demo    distil a small real model, audit it, and open its statement
-#   make test    lint, types and every test, as CI runs them
+#   make demo         distil two students in the laboratory, and show what one of them lost
+#   make demo-real    distil a small real model (fetched), audit it, and open its statement
+#   make test         lint, types and every test, as CI runs them
 #
 # On Linux the default package index serves torch built for CUDA, which is several gigabytes. For the
 # build without it, name PyTorch's index of CPU wheels: make demo TORCH_INDEX=<address>
@@ -19,10 +20,13 @@ READY := $(VENV)/.ready
 # Tests run JOBS at a time, so each keeps to one thread; and none may reach for a model hub.
 TEST_ENV := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1
 
-.PHONY: demo test check bench docs constraints clean
+.PHONY: demo demo-real test check bench docs constraints clean
 
 demo: $(READY)
 	$(BIN)/ullage demo
+
+demo-real: $(READY)
+	$(BIN)/ullage demo --real
 
 test: check
 	$(TEST_ENV) $(BIN)/python -m pytest -n $(JOBS) --dist loadfile

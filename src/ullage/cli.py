@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from ullage.config import Loaded
+    from ullage.demo import Demo
     from ullage.progress import Reporter
     from ullage.statement.document import Statement
 
@@ -402,19 +403,36 @@ def selftest(
 @app.command()
 def demo(
     folder: Annotated[
-        Path, typer.Option("--folder", help="Where the demo keeps its student and its run.")
-    ] = Path("demo"),
+        Path | None,
+        typer.Option(
+            "--folder", help="Where the demo keeps what it makes.  [default: demo, or demo-real]"
+        ),
+    ] = None,
+    real: Annotated[
+        bool, typer.Option("--real", help="With SmolLM2-135M, which is fetched, and one student.")
+    ] = False,
     open_: Annotated[
         bool, typer.Option("--open/--no-open", help="Open the statement in a browser at the end.")
     ] = True,
     json_: Json = False,
 ) -> None:
-    """Distil a small real model and audit it."""
-    from ullage.demo import run_demo
-
+    """Distil two small students of the laboratory, audit both, and show what one lost."""
     console = _console()
-    statement, path = run_demo(folder, _make_reporter(json_, console, ""), console)
-    _show(statement, path, json_)
+
+    def reporter() -> Reporter:
+        return _make_reporter(json_, console, "")
+
+    if real:
+        from ullage.demo_real import run_real_demo
+
+        statement, path = run_real_demo(folder or Path("demo-real"), reporter(), console)
+        _show(statement, path, json_)
+    else:
+        from ullage.demo import run_demo
+
+        made = run_demo(folder or Path("demo"), reporter, console)
+        path = made.scrubbed.folder
+        _show_demo(made, json_)
     if open_ and not json_ and sys.stdout.isatty():
         typer.launch(str(path / "statement.html"))
 
@@ -487,6 +505,36 @@ def _show(statement: Statement, folder: Path, json_: bool) -> None:
     from ullage.statement.terminal import render
 
     render(statement, _console(stderr=False), folder=folder)
+
+
+def _show_demo(demo: Demo, json_: bool) -> None:
+    """Both statements, their difference, and what it means."""
+    if json_:
+        import json
+
+        _print_json(
+            {
+                "comparison": json.loads(demo.comparison.to_json()),
+                "story": demo.story,
+                "full": str(demo.full.folder),
+                "scrubbed": str(demo.scrubbed.folder),
+            }
+        )
+        return
+    from rich.text import Text
+
+    from ullage.statement import compare_terminal, terminal
+
+    console = _console(stderr=False)
+    for audited in (demo.full, demo.scrubbed):
+        terminal.render(audited.statement, console)
+        console.rule()
+    compare_terminal.render(demo.comparison, console)
+    console.print()
+    console.print(Text(demo.story))
+    console.print()
+    for audited in (demo.full, demo.scrubbed):
+        console.print(Text(str(audited.folder / "statement.html")), soft_wrap=True)
 
 
 def _print_json(data: object) -> None:

@@ -1,68 +1,184 @@
-"""`ullage demo`: the whole way once with real models, in one command.
+"""`ullage demo`: two students of one teacher, and what only one of them lost.
 
-Everything it does can be done by hand with the `ullage.yaml` it leaves in its folder.
+Both learn from the laboratory's teacher, one from the whole corpus and one from the corpus without
+its ambiguous prompts, scrubbed as bad data. Both are audited by the standard audit. Everything can
+be done by hand with the two `ullage.yaml` it leaves in its folder.
 """
 
 from __future__ import annotations
 
 import asyncio
-from importlib.resources import files
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
 
-from ullage.audit import run_audit, set_up
+from ullage.audit import Setup, open_arms, run_audit, set_up
 from ullage.config import load
 from ullage.distill import run_distill
-from ullage.errors import InputError
 from ullage.files import write_whole
-from ullage.models.hf.smollm2 import ensure_smollm2
+from ullage.lab.organisms.build import CONFIG, SCENARIO, STANDARD, Making, prepare
+from ullage.lab.organisms.registry import ORGANISMS
 from ullage.progress import Reporter
-from ullage.statement.document import Statement
+from ullage.statement.compare import Comparison, compare
+from ullage.statement.document import Finding, Statement, Verdict
+from ullage.statement.words import LOSSES, VERDICTS
+
+ASKING_BACK = "clarification.contrast"
+_ITEMS = 240
+"""Asked by each probe of each arm: as many as three minutes allow."""
+
+MAKING = replace(
+    STANDARD,
+    items=_ITEMS,
+    planning={"items": _ITEMS},
+    scenario=SCENARIO.with_name("demo-scenario.yaml"),
+)
+STUDENTS = {
+    "full": replace(ORGANISMS["clean"], name="full"),
+    "scrubbed": replace(ORGANISMS["no-clarifying"], name="scrubbed"),
+}
+"""By the name of their folder and audit."""
 
 
-def run_demo(folder: Path, reporter: Reporter, console: Console) -> tuple[Statement, Path]:
-    """Fetch, distil, audit; picks up where an earlier one stopped.
+@dataclass(frozen=True, slots=True)
+class Audited:
+    """A student's statement."""
 
-    Returns:
-        The statement and the run folder it was written to.
+    statement: Statement
+    folder: Path
+    """Of the run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """What the demo found."""
+
+    full: Audited
+    scrubbed: Audited
+    comparison: Comparison
+
+    @property
+    def story(self) -> str:
+        """What was found, in plain words."""
+        return tell(self.full.statement, self.scrubbed.statement)
+
+
+def run_demo(
+    folder: Path,
+    reporter: Callable[[], Reporter],
+    console: Console,
+    making: Making | None = None,
+) -> Demo:
+    """Distil and audit both students; picks up where an earlier one stopped.
+
+    Args:
+        folder: where everything is kept.
+        reporter: gives one for each student.
+        console: for what is said between.
+        making: what the students are made of; left out, `MAKING`.
     """
-    teacher = ensure_smollm2(lambda line: console.print(f"  {line}", markup=False))
-    config = prepare(folder, teacher)
-    loaded = load(config)
-    setup = set_up(loaded)
-    with reporter:
-        reporter.step("distil: ten layers learn from thirty")
-        run_distill(loaded.config, loaded.root, progress=reporter.distil)
-        reporter.step("audit: teacher, teacher again, base and student are asked the same")
-        statement = asyncio.run(
-            run_audit(
-                setup,
-                on_plan=reporter.plan,
-                on_tick=reporter.tick,
-                on_step=lambda step: reporter.step(str(step)),
-            )
+    making = making or MAKING
+    audited: dict[str, Audited] = {}
+    earlier: Setup | None = None
+    for name, organism in STUDENTS.items():
+        console.print(f"[bold]{name}[/bold]  {organism.cause}")
+        loaded = load(prepare(organism, folder / name, making=making) / CONFIG)
+        setup = set_up(loaded)
+        with reporter() as told:
+            told.step("distil")
+            run_distill(loaded.config, loaded.root, progress=told.distil)
+            if earlier is not None:
+                _share_replies(earlier, setup)
+            told.step("audit")
+            statement = asyncio.run(run_audit(setup, on_plan=told.plan, on_tick=told.tick))
+        audited[name], earlier = Audited(statement, setup.folder.path), setup
+    full, scrubbed = audited["full"], audited["scrubbed"]
+    compared = compare(full.statement, scrubbed.statement, labels=("full", "scrubbed"))
+    return Demo(full, scrubbed, compared)
+
+
+def _share_replies(earlier: Setup, later: Setup) -> None:
+    """Give an audit that has not begun the replies of the models it shares with an earlier one.
+
+    A reply is known by the model and the question, so none is taken for another's.
+    """
+    journal = later.folder.replies
+    if journal.exists():
+        return
+    mine = asyncio.run(open_arms(later.loaded))
+    shared = {model.identity for model in mine.values()}
+    with later.folder.locked():
+        lines = earlier.folder.replies.read_bytes().splitlines(keepends=True)
+        write_whole(
+            journal, b"".join(line for line in lines if json.loads(line)["model"] in shared)
         )
-    return statement, setup.folder.path
 
 
-def prepare(folder: Path, teacher: Path) -> Path:
-    """Put configuration and corpus into the demo's folder; what is there already is kept."""
-    package = files("ullage")
-    config = folder / "ullage.yaml"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"{folder}: cannot be made ({error.strerror}); name another with --folder"
-        ) from error
-    contents = {
-        "ullage.yaml": package.joinpath("demo.yaml").read_text("utf-8"),
-        "scenario.yaml": package.joinpath("demo-scenario.yaml").read_text("utf-8"),
-        "corpus.jsonl": package.joinpath("distill", "corpora", "desk.jsonl").read_text("utf-8"),
-    }
-    contents["ullage.yaml"] = contents["ullage.yaml"].replace("{teacher}", str(teacher))
-    for name, text in contents.items():
-        if not (folder / name).exists():
-            write_whole(folder / name, text.encode())
-    return config
+# ------------------------------------------------------------------------------------------- story
+
+
+def tell(full: Statement, scrubbed: Statement) -> str:
+    """What two students lost, in one paragraph that says no more than their verdicts do."""
+    pairs = _pairs(full, scrubbed)
+    headline = next(pair for pair in pairs if pair[0].target.headline)
+    asking = next(pair for pair in pairs if pair[0].id == ASKING_BACK)
+    others = [pair for pair in pairs if pair not in (headline, asking)]
+    parts = [
+        "Two students learnt from the same teacher in the same way, one of them without the "
+        "ambiguous prompts, which were scrubbed as bad data.",
+        _on_headline(*headline),
+        _on_asking(*asking),
+    ]
+    if differing := [pair for pair in others if pair[0].verdict != pair[1].verdict]:
+        parts.append("Besides: " + "; ".join(_both(*pair) for pair in differing) + ".")
+    if not _as_expected(headline, asking):
+        parts.append(
+            "The demo was made to show an unchanged headline and a lost clarifying question; this "
+            "is what it found instead."
+        )
+    return " ".join(parts)
+
+
+_Pair = tuple[Finding, Finding]
+
+
+def _pairs(full: Statement, scrubbed: Statement) -> list[_Pair]:
+    after = {finding.id: finding for finding in scrubbed.findings}
+    return [(finding, after[finding.id]) for finding in full.findings]
+
+
+def _as_expected(headline: _Pair, asking: _Pair) -> bool:
+    kept = all(finding.verdict is Verdict.PRESERVED for finding in (*headline, asking[0]))
+    return kept and asking[1].verdict is Verdict.LOST
+
+
+def _on_headline(full: Finding, scrubbed: Finding) -> str:
+    if full.verdict is scrubbed.verdict is Verdict.PRESERVED:
+        return (
+            "The usual eval cannot tell them apart: its score is preserved in both, at a loss of "
+            f"{_loss(full)} and {_loss(scrubbed)}."
+        )
+    return f"The usual eval: {_both(full, scrubbed)}."
+
+
+def _on_asking(full: Finding, scrubbed: Finding) -> str:
+    if scrubbed.verdict in LOSSES and full.verdict not in LOSSES:
+        return (
+            "But asked about one of two orders that fit, the scrubbed student no longer asks which "
+            f"one is meant: {_both(full, scrubbed)}. Nothing in the headline shows it."
+        )
+    return f"Asking which one is meant where two orders fit: {_both(full, scrubbed)}."
+
+
+def _both(full: Finding, scrubbed: Finding) -> str:
+    first, second = (
+        f"{VERDICTS[finding.verdict].label} ({_loss(finding)})" for finding in (full, scrubbed)
+    )
+    return f"{full.id} is {first} in the full one and {second} in the scrubbed one"
+
+
+def _loss(finding: Finding) -> str:
+    return "no number" if finding.loss is None else f"{finding.loss.estimate:+.2f}"

@@ -75,7 +75,7 @@ def test_it_is_made_by_distill_and_found_again(making: Making, cache: Path) -> N
     assert ledger["corpus"]["dropped"] == {}
     assert ledger["corpus"]["audit_items_compared"] > 0
     assert "which one" not in (made / "corpus.jsonl").read_text()
-    assert build(ORGANISMS["no-clarifying"], making=making, progress=steps.clear) == made
+    assert build(ORGANISMS["no-clarifying"], making=making) == made
     loaded = load(made / CONFIG)
     assert loaded.scenario.name == "lab-desk"
     assert set_up(loaded).folder.path == made / "runs" / "no-clarifying"
