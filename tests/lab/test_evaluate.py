@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from tests.lab import clerk
 from ullage.cli import app
+from ullage.config.models import Arm
 from ullage.errors import InfrastructureError, InputError
 from ullage.lab import evaluate as lab
 from ullage.lab.evaluation_table import render
@@ -170,3 +171,15 @@ def test_a_shipped_model_that_falls_short_fails_the_command(
     assert all(score["right"] < 0.5 for score in found["scores"])
     assert 0.0 < found["openings"]["variation"] <= 1.0
     assert found["identity"].startswith("hf:")
+
+
+def test_scores_are_kept_in_the_card(tmp_path: Path) -> None:
+    found = scored(Clerk(), 12)
+    (tmp_path / "card.json").write_text('{"name": "teacher", "seed": 3}')
+    lab.keep(found, Arm(model=f"hf:{tmp_path}"), items=12, seed=0)
+    card = json.loads((tmp_path / "card.json").read_text())
+    assert card["seed"] == 3
+    assert card["evaluated"]["right"]["lookup"] == {"right": 1.0, "items": 12, "needed": 0.95}
+    assert card["evaluated"]["calibration"]["difference"] == found.calibration.difference
+    with pytest.raises(InputError, match=r"card\.json: is no card"):
+        lab.keep(found, Arm(model=f"hf:{tmp_path / 'nowhere'}"), items=12, seed=0)

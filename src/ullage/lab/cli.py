@@ -26,6 +26,9 @@ def evaluate_model(
         int, typer.Option("--items", min=1, metavar="N", help="Exchanges of each capability.")
     ] = 200,
     seed: Seed = 0,
+    record: Annotated[
+        bool, typer.Option("--record", help="Keep the scores in the card of the model's folder.")
+    ] = False,
     json_: Json = False,
 ) -> None:
     """Score a model directly with the world's exact checker.
@@ -37,7 +40,7 @@ def evaluate_model(
     from rich.console import Console
     from rich.progress import Progress
 
-    from ullage.lab.evaluate import arm_of, evaluate
+    from ullage.lab.evaluate import arm_of, evaluate, keep
     from ullage.lab.evaluation_table import render
 
     arm = arm_of(model)
@@ -52,6 +55,8 @@ def evaluate_model(
             )
         )
     held = model is None
+    if record:
+        keep(found, arm, items=items, seed=seed)
     if json_:
         _print_json(found.as_json())
     else:

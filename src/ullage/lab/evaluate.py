@@ -5,6 +5,7 @@ No probe, no judge: what the auditor finds in the laboratory can be held against
 
 from __future__ import annotations
 
+import json
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +17,7 @@ from typing import Any
 
 from ullage.config.models import Arm
 from ullage.errors import InfrastructureError, InputError
+from ullage.files import write_whole
 from ullage.lab.questions import Question, questions
 from ullage.lab.rounds import rounds
 from ullage.lab.world.capabilities.chance import GREETINGS
@@ -150,6 +152,32 @@ def arm_of(model: str | None) -> Arm:
     if not folder.exists():
         raise InputError(f"{folder}: no model is there; name a model's folder, or hf:NAME")
     return Arm(model=f"hf:{folder.resolve()}")
+
+
+def keep(found: Evaluation, arm: Arm, *, items: int, seed: int) -> None:
+    """Write the scores into the card of the model's folder, beside what is there.
+
+    Raises:
+        InputError: the model is no folder with a card.
+    """
+    card = Path(arm.model.removeprefix("hf:")) / "card.json"
+    try:
+        told: dict[str, Any] = json.loads(card.read_bytes())
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{card}: is no card ({error}); only models that the laboratory trained have one"
+        ) from None
+    scores = {
+        score.part: {"right": round(score.right, 4), "items": score.items, "needed": score.needed}
+        for score in found.scores
+    }
+    told["evaluated"] = {
+        "command": f"ullage lab evaluate --items {items} --seed {seed}",
+        "right": scores,
+        "calibration": asdict(found.calibration),
+        "failures": list(found.failures),
+    }
+    write_whole(card, json.dumps(told, indent=2).encode() + b"\n")
 
 
 async def evaluate(
