@@ -1,4 +1,4 @@
-"""The example of docs/how-to/extend-the-lab.md is what it takes to add a capability."""
+"""The examples of docs/how-to/extend-the-lab.md are what it takes to extend the laboratory."""
 
 from __future__ import annotations
 
@@ -17,8 +17,12 @@ import ullage
 from tests.lab.solver import read_context, strip
 
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "extend-the-lab.md"
-SECTION = PAGE.read_text(encoding="utf-8").split("## A capability")[1].split("\n## ")[0]
+SECTION, ORGANISM = (
+    PAGE.read_text(encoding="utf-8").split(f"## {title}\n")[1].split("\n## ")[0]
+    for title in ("A capability", "An organism")
+)
 REGISTRY = "lab/world/registry.py"
+ORGANISMS = "lab/organisms/registry.py"
 
 DRAW = """
 import json
@@ -40,27 +44,49 @@ print(json.dumps({
 }))
 """
 
+PREPARE = """
+import json
+from ullage.lab.corpus import rows
+from ullage.lab.organisms.build import SCENARIO
+from ullage.lab.organisms.registry import find_organism
 
-def blocks(kind: str) -> list[str]:
-    return re.findall(rf"```{kind}\n(.*?)```", SECTION, flags=re.DOTALL)
+made = find_organism("no-contradictions")
+print(json.dumps({
+    "loses": made.loses,
+    "dimension": made.dimension,
+    "scenario": SCENARIO.read_text(),
+    "rows": rows(0, 300, made.corpus),
+    "clean": len(rows(0, 300, find_organism("clean").corpus)),
+}))
+"""
+
+
+def blocks(kind: str, section: str = SECTION) -> list[str]:
+    return re.findall(rf"```{kind}\n(.*?)```", section, flags=re.DOTALL)
 
 
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What a copy of the package draws once the example is in it."""
-    package = Path(ullage.__file__).parent
-    copy = tmp_path_factory.mktemp("extended") / "ullage"
+    return extended(tmp_path_factory.mktemp("extended"), SECTION, REGISTRY, DRAW)
+
+
+def extended(folder: Path, section: str, registry: str, code: str) -> dict[str, Any]:
+    """What a copy of the package says once the example of a section is in it."""
+    copy = folder / "ullage"
     shutil.copytree(
-        package, copy, ignore=shutil.ignore_patterns("__pycache__", "*.safetensors", "templates")
+        Path(ullage.__file__).parent,
+        copy,
+        ignore=shutil.ignore_patterns("__pycache__", "*.safetensors", "templates"),
     )
-    found = re.search(r"`src/ullage/(lab/\S+/counting\.py)`", SECTION)
+    found = re.search(r"`src/ullage/(lab/\S+\.py)`", section)
     assert found is not None
-    (copy / found[1]).write_text(blocks("python")[0], encoding="utf-8")
-    registry = copy / REGISTRY
-    for change in blocks("diff"):
-        registry.write_text(patched(registry.read_text(encoding="utf-8"), change), encoding="utf-8")
+    (copy / found[1]).write_text(blocks("python", section)[0], encoding="utf-8")
+    place = copy / registry
+    for change in blocks("diff", section):
+        place.write_text(patched(place.read_text(encoding="utf-8"), change), encoding="utf-8")
     result = subprocess.run(
-        [sys.executable, "-c", DRAW],
+        [sys.executable, "-c", code],
         env={**os.environ, "PYTHONPATH": str(copy.parent)},
         capture_output=True,
         text=True,
@@ -80,13 +106,27 @@ def patched(text: str, change: str) -> str:
     return text.replace(before, before + added)
 
 
-def test_the_example_is_one_file_and_one_registration_under_60_lines() -> None:
-    assert len(blocks("python")) == 1
+@pytest.mark.parametrize(("section", "registry"), [(SECTION, REGISTRY), (ORGANISM, ORGANISMS)])
+def test_an_example_is_one_file_and_one_registration_under_60_lines(
+    section: str, registry: str
+) -> None:
+    assert len(blocks("python", section)) == 1
     added = [
-        line for change in blocks("diff") for line in change.splitlines() if line.startswith("+")
+        line
+        for change in blocks("diff", section)
+        for line in change.splitlines()
+        if line.startswith("+")
     ]
-    assert len(blocks("python")[0].splitlines()) + len(added) < 60
-    assert f"`src/ullage/{REGISTRY}`" in SECTION
+    assert len(blocks("python", section)[0].splitlines()) + len(added) < 60
+    assert f"`src/ullage/{registry}`" in section
+
+
+def test_the_organism_is_one(tmp_path: Path) -> None:
+    said = extended(tmp_path, ORGANISM, ORGANISMS, PREPARE)
+    assert said["dimension"] == "grounding"
+    assert f"probe: {said['loses'].split('.')[0]}" in said["scenario"]
+    assert len(said["rows"]) == said["clean"] == 300
+    assert "disagree" not in json.dumps(said["rows"])
 
 
 def test_what_it_draws_is_right(drawn: dict[str, Any]) -> None:
