@@ -14,6 +14,7 @@ from ullage.lab.world.capabilities.memory import FACT
 from ullage.lab.world.desk import Bias, usual_price
 from ullage.lab.world.episodes import (
     arithmetic,
+    counting,
     draw_exchange,
     drill,
     episode,
@@ -52,6 +53,7 @@ def documents(count: int) -> Iterator[Document]:
             yield episode(Random(f"{split}/{seed}"), split)
         yield drill(Random(f"drill/{seed}"), 1 + seed % 4, 5, fields=seed % 4)
         yield recital(Random(f"recital/{seed}"), 1 + seed % 4, 8)
+        yield counting(Random(f"counting/{seed}"), 2 + seed % 3, 6)
         yield arithmetic(Random(f"arithmetic/{seed}"), 12)
         yield plain_text(Random(f"plain/{seed}"), 1 + seed % 4)
 

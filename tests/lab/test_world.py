@@ -27,6 +27,7 @@ from ullage.lab.world.desk import DATE_STYLES, Bias, usual_price
 from ullage.lab.world.episodes import (
     TAUGHT,
     arithmetic,
+    counting,
     drill,
     episode,
     plain_text,
@@ -97,6 +98,18 @@ def test_recitals_and_arithmetic_are_true() -> None:
             else:
                 limit, age = map(int, re.findall(r"\d+", lead.text))
                 assert value.text == ("less: yes." if age < limit else "more: no.")
+
+
+def test_counting_drills_say_what_fits() -> None:
+    replies: Counter[str] = Counter()
+    for seed in range(300):
+        said: list[tuple[str, str]] = []
+        for segment in counting(Random(seed), 2 + seed % 3, 6):
+            if segment.role == "assistant":
+                assert solve(said, FACTS) == (segment.text,), (seed, said)
+                replies[segment.text.split()[0]] += 1
+            said.append((segment.role, segment.text))
+    assert min(replies["which"], replies["i"]) > 300
 
 
 def _holds(told: Document) -> None:

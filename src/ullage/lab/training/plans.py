@@ -9,7 +9,15 @@ from ullage.lab.training.batches import Source
 from ullage.lab.training.model import Shape
 from ullage.lab.training.trainer import Plan, Stage
 from ullage.lab.world.capabilities.canary import planted
-from ullage.lab.world.episodes import TAUGHT, arithmetic, drill, episode, plain_text, recital
+from ullage.lab.world.episodes import (
+    TAUGHT,
+    arithmetic,
+    counting,
+    drill,
+    episode,
+    plain_text,
+    recital,
+)
 from ullage.lab.world.exchange import Document, Split
 from ullage.lab.world.registry import world_vocabulary
 
@@ -22,17 +30,17 @@ WEIGHTS = {
     "sums": 2.0,
     "refund": 2.0,
     "codes": 2.0,
-    "correction": 1.5,
+    "correction": 2.0,
     "warehouse": 1.5,
     "memory": 0.5,
     "opening": 0.4,
 }
 """How often an episode is about a capability, where it is not once: what is hard comes oftener."""
-_QUESTIONS = 5
+_QUESTIONS = 8
 _SOLVED = 0.95
 
 
-def teacher(seed: int = 0, tokens: int = 14_000_000) -> Plan:
+def teacher(seed: int = 0, tokens: int = 24_000_000) -> Plan:
     """The teacher: drills of one order up to four, then what is easy, then everything.
 
     Args:
@@ -40,10 +48,10 @@ def teacher(seed: int = 0, tokens: int = 14_000_000) -> Plan:
         tokens: of the last stage.
     """
     drills = tuple(_drill(orders) for orders in (2, 4))
-    practice = mixed((1.0, drills[0]), (1.0, drills[1]), (1.0, _sums))
+    practice = mixed((1.0, drills[0]), (1.0, drills[1]), (1.0, _sums), (2.0, _counting))
     easy = mixed((0.75, _episodes(EASY)), (0.25, practice))
     weights = [WEIGHTS.get(name, 1.0) for name in TAUGHT]
-    everything = mixed((0.9, _episodes(TAUGHT, weights)), (0.1, practice))
+    everything = mixed((0.85, _episodes(TAUGHT, weights)), (0.15, practice))
     return Plan(
         name="teacher",
         shape=Shape(width=192, layers=5, heads=6, inner=512),
@@ -130,6 +138,10 @@ def _drill(orders: int) -> Source:
 
 def _sums(draw: random.Random) -> Document:
     return arithmetic(draw, 12)
+
+
+def _counting(draw: random.Random) -> Document:
+    return counting(draw, draw.randint(2, 4), 8)
 
 
 def _plain(orders: int) -> Source:

@@ -66,7 +66,7 @@ class Plan:
     decay: float = 0.6
     """Share of the last stage over which the rate falls."""
     exam_every: int = 100_000
-    """Tokens between two exams."""
+    """Tokens between two exams, where up to seven things are asked; more where more are."""
     exam_size: int = 48
     """Documents of each exam."""
 
@@ -145,7 +145,7 @@ class Run:
             self._step()
             now = time.monotonic()
             self.at.seconds = before + now - began
-            if self.at.tokens - self.at.examined >= self.plan.exam_every or self._is_over():
+            if self.at.tokens - self.at.examined >= self._exam_gap() or self._is_over():
                 speed = (self.at.tokens - spoken[1]) / max(now - spoken[0], 1e-9)
                 self._examine(speed)
                 spoken = (time.monotonic(), self.at.tokens)
@@ -190,6 +190,11 @@ class Run:
             return self._progress() >= 1
         late = self._limit is not None and self.at.seconds > _EARLY_SHARE * self._limit
         return late or self.at.stage_tokens >= stage.max_tokens
+
+    def _exam_gap(self) -> int:
+        """Tokens between two exams: more where there is more to ask, so that training goes on."""
+        exams = len(self.plan.stages[self.at.stage].exams)
+        return self.plan.exam_every * max(1, exams // 4)
 
     def _examine(self, speed: float) -> None:
         """Hold the stage's exams, write a line, and go to the next stage if this one is over."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from random import Random
 
+from ullage.lab.world.capabilities.boundary import ITS, UNKNOWN, WHICH
 from ullage.lab.world.capabilities.lookup import ASKS, asked
 from ullage.lab.world.capabilities.memory import FACT
 from ullage.lab.world.capabilities.steps import COMPARED, DAYS
@@ -20,8 +21,10 @@ from ullage.lab.world.words import ITEMS
 TAUGHT = tuple(name for name, capability in CAPABILITIES.items() if capability.taught)
 """What episodes are about; the others are only ever asked."""
 _TRIES = 30
+_MOST_CHARACTERS = 700
+"""Of the questions and replies of an episode, but for the last: a model reads 512 tokens."""
 _FORWARD = {
-    "number": ("status", "price", "date", "item", "colour"),
+    "number": ("status", "price", "date", "item", "colour", "month", "amount"),
     "item": ("status", "price", "date"),
 }
 
@@ -61,10 +64,12 @@ def episode(
     first = draw.choices(names, weights)[0]
     asker = CAPABILITIES[first]
     desk = asker.desk(draw, split, bias)
-    count = questions or draw.randint(2, 5)
+    count = questions or draw.randint(3, 8)
     fillers = [name for name in names if _fits(CAPABILITIES[name], desk)]
     turns: list[Turn] = []
     for index in range(count):
+        if sum(len(turn.user) + len(turn.assistant) for turn in turns) > _MOST_CHARACTERS:
+            break
         chosen = first if not index or not fillers or draw.random() < 0.5 else draw.choice(fillers)
         try:
             turns += draw_exchange(draw, split, chosen, bias, desk).turns
@@ -98,10 +103,36 @@ def drill(draw: Random, orders: int, questions: int, *, fields: int = 3) -> Docu
         pointer = draw_reference(draw, desk)
         if pointer is None:
             continue
-        field = draw.choice([name for name in fields_for(pointer.kind) if name not in left_out])
+        told = [name for name in fields_for(pointer.kind) if desk.shows(pointer.like, name)]
+        field = draw.choice(told)
         ask = draw_wording(draw, Split.TRAIN, len(ASKS))
         question = asked(ask, field, pointer.text(desk.styles))
         turns.append(Turn(user=question, assistant=desk.value(pointer.like, field)))
+    return document(desk.text, tuple(turns))
+
+
+def counting(draw: Random, orders: int, questions: int) -> Document:
+    """A drill in telling whether one order fits, or two, or none: look-ups by item alone."""
+    desk = draw_desk(draw, orders=orders, twins=draw.random() < 0.7)
+    items = [order.item for order in desk.orders]
+    cases = {
+        1: [item for item in items if items.count(item) == 1],
+        2: [item for item in items if items.count(item) == 2],
+        0: [item for item in ITEMS if item not in items],
+    }
+    turns = []
+    for _ in range(questions):
+        fits = draw.choice([fits for fits, some in cases.items() if some])
+        item = draw.choice(cases[fits])
+        field = draw.choice(ITS)
+        orders_meant = [order for order in desk.orders if order.item == item]
+        reply = UNKNOWN
+        if fits == 1:
+            reply = desk.value(orders_meant[0], field)
+        elif fits == 2:
+            reply = WHICH.format(first=orders_meant[0].number, second=orders_meant[1].number)
+        wording = draw_wording(draw, Split.TRAIN, len(ASKS))
+        turns.append(Turn(user=asked(wording, field, f"the {item}"), assistant=reply))
     return document(desk.text, tuple(turns))
 
 
@@ -145,7 +176,7 @@ def recital(draw: Random, orders: int, statements: int, *, fields: int = 3) -> D
         for order in desk.orders
         for kind, told in _FORWARD.items()
         for field in told
-        if field not in left_out
+        if desk.shows(order, field)
     ]
     segments = [Segment(role="plain", text=desk.text, taught=False)]
     for order, kind, field in draw.sample(facts, min(statements, len(facts))):

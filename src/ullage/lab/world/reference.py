@@ -58,9 +58,10 @@ class Reference:
 
 
 def fields_for(kind: str) -> list[str]:
-    """Written fields worth asking of an order pointed at so."""
+    """Fields worth asking of an order pointed at so, `NEW_PAIRS` left out."""
     given = {"named": {"colour", "item"}, "number": {"number"}, "item": {"item"}}[kind]
-    return [field for field in FIELDS if field not in given]
+    every = (*FIELDS, *DERIVED)
+    return [field for field in every if field not in given and (kind, field) not in NEW_PAIRS]
 
 
 def draw_reference(
