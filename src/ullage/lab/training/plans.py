@@ -40,7 +40,7 @@ _QUESTIONS = 8
 _SOLVED = 0.95
 
 
-def teacher(seed: int = 0, tokens: int = 24_000_000) -> Plan:
+def teacher(seed: int = 0, tokens: int = 10_000_000) -> Plan:
     """The teacher: drills of one order up to four, then what is easy, then everything.
 
     Args:
@@ -57,6 +57,7 @@ def teacher(seed: int = 0, tokens: int = 24_000_000) -> Plan:
         shape=Shape(width=192, layers=5, heads=6, inner=512),
         vocabulary=world_vocabulary(),
         seed=seed,
+        decay=0.8,
         stages=(
             *_levels("recital", RECITALS, most=1_500_000),
             *_levels("drill", drills, most=1_500_000),
