@@ -348,6 +348,15 @@ def selftest(
             "--config", metavar="FILE", help="Test the probes, items and tasks of your own there."
         ),
     ] = None,
+    organism: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--organism",
+            metavar="NAME",
+            help="Only this distilled student, or none; repeatable. Left out: all of them, in a "
+            "full test of the packaged probes.",
+        ),
+    ] = None,
     audits: Annotated[
         int | None, typer.Option("--audits", min=2, metavar="N", help="Audits of each size.")
     ] = None,
@@ -371,6 +380,7 @@ def selftest(
     from dataclasses import replace
 
     from ullage.files import write_whole
+    from ullage.lab.organisms.registry import ORGANISMS, find_organism
     from ullage.selftest.run import choose, keep, record_path, run_selftest
     from ullage.selftest.show import render, to_markdown
     from ullage.selftest.trials import FULL, QUICK
@@ -379,15 +389,28 @@ def selftest(
     if audits is not None:
         settings = replace(settings, audits=audits)
     sources = choose(probe or (), config)
+    chosen = list(organism or ())
+    if organism is None and not (quick or probe or config):
+        chosen = list(ORGANISMS)
+    wanted = [find_organism(name) for name in chosen if name != "none"]
+    most = len(sources) + len(wanted)
     with _make_reporter(json_, _console(), "") as reporter:
+        audited = []
+        if wanted:
+            from ullage.selftest.organisms import audit_organisms
+
+            audited = audit_organisms(
+                wanted, on_organism=lambda name, passed: reporter.tried(name, passed, most)
+            )
         report = run_selftest(
             sources,
             settings,
             quick=quick,
             jobs=jobs,
             on_probe=lambda name, result: reporter.tried(
-                name, None if result is None else result.passed, len(sources)
+                name, None if result is None else result.passed, most
             ),
+            organisms=audited,
         )
     if record is not None:
         keep(report, record_path(config), record)

@@ -150,6 +150,9 @@ class OrganismResult(Part):
     """By target."""
     losses: dict[str, float]
     """By target, in margins."""
+    direct: dict[str, float] = {}
+    """By part (`ullage.lab.questions`), the share right by the world's own checker; ``warehouse``:
+    the distance from the true odds."""
     passed: bool
     why: str
     """In one sentence, for a person."""
