@@ -145,7 +145,7 @@ def _about_desk(question: str, desk: Context, facts: Facts) -> str:
         return _refund(question, desk)
     if question.startswith("in plain words: "):
         code = _about_desk(strip(question.removeprefix("in plain words: ")), desk, facts)
-        return desk.meanings[code]
+        return f"{code} means {desk.meanings[code]}."
     if asked := parse(question):
         who, name, person = asked
         if person and person != desk.customer:
@@ -265,7 +265,8 @@ def _refund(question: str, desk: Context) -> str:
     if int(age[1]) == limit:
         raise UnsolvedError("neither less nor more")
     verdict = "less: yes" if int(age[1]) < limit else "more: no"
-    return f"{line.means['item']}, {limit} days, {age[1]} is {verdict}."
+    rule = f"a {line.means['item']} can be returned for {limit} days"
+    return f"{rule}, {age[1]} is {verdict}."
 
 
 def strip(text: str) -> str:

@@ -11,7 +11,7 @@ from ullage.lab.world.capabilities.lookup import ASKS, asked
 from ullage.lab.world.capabilities.memory import FACT
 from ullage.lab.world.capabilities.steps import COMPARED, DAYS
 from ullage.lab.world.capability import Capability
-from ullage.lab.world.desk import PRICES, WHOLE, Bias, Desk, draw_desk, usual_price
+from ullage.lab.world.desk import DERIVED, PRICES, WHOLE, Bias, Desk, draw_desk, usual_price
 from ullage.lab.world.exchange import Document, Exchange, Segment, Split, Turn, document
 from ullage.lab.world.reference import FIELD_PHRASES, draw_reference, fields_for
 from ullage.lab.world.registry import CAPABILITIES
@@ -103,8 +103,8 @@ def drill(draw: Random, orders: int, questions: int, *, fields: int = 3) -> Docu
         pointer = draw_reference(draw, desk)
         if pointer is None:
             continue
-        told = [name for name in fields_for(pointer.kind) if desk.shows(pointer.like, name)]
-        field = draw.choice(told)
+        every = [*fields_for(pointer.kind), *(DERIVED if pointer.kind == "number" else ())]
+        field = draw.choice([name for name in every if desk.shows(pointer.like, name)])
         ask = draw_wording(draw, Split.TRAIN, len(ASKS))
         question = asked(ask, field, pointer.text(desk.styles))
         turns.append(Turn(user=question, assistant=desk.value(pointer.like, field)))

@@ -58,10 +58,9 @@ class Reference:
 
 
 def fields_for(kind: str) -> list[str]:
-    """Fields worth asking of an order pointed at so, `NEW_PAIRS` left out."""
+    """Written fields worth asking of an order pointed at so."""
     given = {"named": {"colour", "item"}, "number": {"number"}, "item": {"item"}}[kind]
-    every = (*FIELDS, *DERIVED)
-    return [field for field in every if field not in given and (kind, field) not in NEW_PAIRS]
+    return [field for field in FIELDS if field not in given]
 
 
 def draw_reference(

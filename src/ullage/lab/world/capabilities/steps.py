@@ -16,6 +16,7 @@ from ullage.lab.world.words import CODES
 
 DAYS = tuple(range(5, 65, 5))
 RULE = "a {item} can be returned for {days} days."
+VERDICT = "{rule}, {age} is {verdict}."
 COMPARED = ("less: yes", "more: no")
 """Said of an age within the days, and of one above them."""
 MEANS = "{code} means {status}."
@@ -82,7 +83,7 @@ class Refund(Capability):
         "it is {age} days since {order}. can it be returned?",
         "i want to return {order}. it is {age} days old.",
     )
-    spoken = (RULE, "{item}, {limit} days, {age} is less: yes.", "more: no.")
+    spoken = (RULE, VERDICT, *COMPARED)
 
     def desk(self, draw: Random, split: Split, bias: Bias = WHOLE) -> Desk:
         """Rules for every item on the desk, in any order, above it."""
@@ -117,7 +118,11 @@ class Refund(Capability):
             turns=(
                 Turn(
                     user=wording.say(phrase),
-                    assistant=f"{order.item}, {limit} days, {age} is {verdict}.",
+                    assistant=VERDICT.format(
+                        rule=RULE.format(item=order.item, days=limit).removesuffix("."),
+                        age=age,
+                        verdict=verdict,
+                    ),
                 ),
             ),
             wrong="no" if younger else "yes",
@@ -148,7 +153,7 @@ class Codes(Capability):
     def ask(
         self, draw: Random, desk: Desk, wording: Wording, bias: Bias = WHOLE
     ) -> Exchange | None:
-        """The plain status; the code itself is wrong."""
+        """What the order's code means, said with the code; another order's status is wrong."""
         notes = [note.removesuffix(".").split(" means ") for note in desk.before]
         meanings = dict(note for note in notes if len(note) == 2)
         order = draw.choice(desk.orders)
@@ -157,12 +162,15 @@ class Codes(Capability):
             return None
         pointer = Reference(draw.choice(kinds), order)
         question = asked(wording, "status", pointer.text(desk.styles))
+        said = {code: MEANS.format(code=code, status=status) for code, status in meanings.items()}
+        others = [text for code, text in said.items() if code != order.status]
         return Exchange(
             capability=self.name,
             family=self.family(desk, wording),
             context=desk.text,
-            turns=(Turn(user=f"{PLAINLY} {question}", assistant=meanings[order.status]),),
-            wrong=order.status,
+            turns=(Turn(user=f"{PLAINLY} {question}", assistant=said[order.status]),),
+            wrong=draw.choice(others) if others else "",
+            data={"meaning": meanings[order.status]},
         )
 
 
