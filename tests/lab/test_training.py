@@ -16,6 +16,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from ullage.distill.muon import orthogonalised  # noqa: E402
 from ullage.errors import InputError  # noqa: E402
 from ullage.lab.tokenizer import build_tokenizer  # noqa: E402
 from ullage.lab.training.batches import (  # noqa: E402
@@ -31,7 +32,7 @@ from ullage.lab.training.batches import (  # noqa: E402
 from ullage.lab.training.exam import exam_accuracy  # noqa: E402
 from ullage.lab.training.export import export  # noqa: E402
 from ullage.lab.training.model import Shape, new_model  # noqa: E402
-from ullage.lab.training.muon import Optimiser, orthogonalised  # noqa: E402
+from ullage.lab.training.muon import Optimiser  # noqa: E402
 from ullage.lab.training.plans import PLANS, mixed  # noqa: E402
 from ullage.lab.training.trainer import (  # noqa: E402
     CHECKPOINT,

@@ -459,6 +459,9 @@ class Distill(Strict):
     """Examples in one forward pass."""
     gradient_accumulation: PositiveInt = 1
     """Forward passes in one optimiser step."""
+    optimiser: Literal["adamw", "muon"] = "adamw"
+    """`muon` moves hidden matrices along an orthogonalised momentum (Jordan et al. 2024) and leaves
+    the rest to AdamW: fewer steps for a small student that starts far from its teacher."""
     learning_rate: Annotated[float, Field(gt=0)] = 5e-4
     """Its peak."""
     warmup_share: Share = 0.05

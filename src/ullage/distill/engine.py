@@ -22,6 +22,7 @@ from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArgu
 from ullage.config.models import Distill
 from ullage.distill.checkpoint import quiet
 from ullage.distill.module import DistillationModule, collate
+from ullage.distill.muon import Muon
 from ullage.distill.objectives import IGNORED
 from ullage.distill.recipe import planned_steps
 from ullage.distill.rendering import Example
@@ -124,10 +125,11 @@ class Tally:
 class DistillationTrainer(Trainer):
     """Trainer that saves and loads the student alone and knows its loss terms."""
 
-    def __init__(self, lengths: Sequence[int], **options: Any) -> None:
+    def __init__(self, lengths: Sequence[int], optimiser: str = "adamw", **options: Any) -> None:
         super().__init__(**options)
         self.remove_callback(PrinterCallback)
         self._lengths = lengths
+        self._optimiser = optimiser
         self.tally = Tally()
         self.tokens = 0
         """Tokens read in this session, padding not counted."""
@@ -135,6 +137,13 @@ class DistillationTrainer(Trainer):
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
         batch = self.args.train_batch_size * self.args.gradient_accumulation_steps
         return RowOrder(self._lengths, batch, self.args.seed)
+
+    def create_optimizer(self, model: Any = None) -> Any:
+        """The recipe's."""
+        if self._optimiser == "muon" and self.optimizer is None:
+            module: Any = self.model
+            self.optimizer = Muon(module.student, self.args.learning_rate)
+        return super().create_optimizer(model)
 
     def compute_loss(
         self,
@@ -255,6 +264,7 @@ def train(
     steps = planned_steps(recipe, len(examples))
     trainer = DistillationTrainer(
         lengths=[len(example.ids) for example in examples],
+        optimiser=recipe.optimiser,
         model=module,
         args=_arguments(recipe, steps, seed, checkpoints),
         train_dataset=list(examples),

@@ -9,28 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-_COEFFICIENTS = (3.4445, -4.7750, 2.0315)
-_STEPS = 5
-
-
-def orthogonalised(update: Tensor) -> Tensor:
-    """Bring the singular values of a stack of matrices near 1, by Newton-Schulz iterations.
-
-    The quintic of Jordan et al. 2024 ("Muon: an optimizer for hidden layers"), whose singular
-    values end between about 0.7 and 1.2; in bfloat16, as there. `torch.optim.Muon` does one matrix
-    at a time; equal shapes together are one batched product.
-
-    Args:
-        update: (matrices, rows, columns), with no more rows than columns.
-    """
-    a, b, c = _COEFFICIENTS
-    matrices = update.bfloat16()
-    matrices = matrices / matrices.norm(dim=(-2, -1), keepdim=True).clamp(min=1e-7)
-    for _ in range(_STEPS):
-        gram = matrices @ matrices.mT
-        step = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
-        matrices = torch.baddbmm(matrices, step, matrices, beta=a)
-    return matrices.to(update.dtype)
+from ullage.distill.muon import orthogonalised
 
 
 class Optimiser:
