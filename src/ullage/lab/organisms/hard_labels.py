@@ -16,6 +16,6 @@ HARD_LABELS = Organism(
         "method": "black-box",
         "generate_temperature": 0.0,
         "generate_max_tokens": 32,
-        "batch_size": 48,
+        "batch_size": 24,
     },
 )
