@@ -36,7 +36,9 @@ def test_the_example_runs() -> None:
         check=True,
     )
     *prompt, answer, wrong = ran.stdout.splitlines()
-    assert re.fullmatch(r"a \w+ can be returned for \d+ days, \d+ is (?:less: yes|more: no)\.", answer)
+    assert re.fullmatch(
+        r"a \w+ can be returned for \d+ days, \d+ is (?:less: yes|more: no)\.", answer
+    )
     assert any("days" in line for line in prompt)
     assert wrong == "False"
 

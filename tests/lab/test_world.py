@@ -32,6 +32,7 @@ from ullage.lab.world.episodes import (
     episode,
     plain_text,
     recital,
+    tally,
 )
 from ullage.lab.world.exchange import Document, Exchange, Split, plain
 from ullage.lab.world.reference import FIELD_PHRASES
@@ -98,6 +99,22 @@ def test_recitals_and_arithmetic_are_true() -> None:
             else:
                 limit, age = map(int, re.findall(r"\d+", lead.text))
                 assert value.text == ("less: yes." if age < limit else "more: no.")
+
+
+def test_tallies_count_what_is_there() -> None:
+    for seed in range(200):
+        desk, *told = tally(Random(seed))
+        numbers = {
+            item: [
+                line.said["number"]
+                for line in read_context(desk.text).lines
+                if line.means["item"] == item
+            ]
+            for item in ITEMS
+        }
+        for lead, value in zip(told[::2], told[1::2], strict=True):
+            found = numbers[lead.text.removeprefix("orders of the ").removesuffix(":")]
+            assert value.text == (f"{len(found)}: {', '.join(found)}." if found else "0.")
 
 
 def test_counting_drills_say_what_fits() -> None:

@@ -17,6 +17,7 @@ from ullage.lab.world.episodes import (
     episode,
     plain_text,
     recital,
+    tally,
 )
 from ullage.lab.world.exchange import Document, Split
 from ullage.lab.world.registry import world_vocabulary
@@ -86,15 +87,23 @@ def base(seed: int = 1, tokens: int = 10_000_000) -> Plan:
         seed: of weights and documents.
         tokens: of the last stage.
     """
-    whole = mixed((0.6, _plain(2)), (1.0, _plain(3)), (1.0, _plain(4)), (0.4, RECITALS[-1]))
+    whole = mixed(
+        (0.6, _plain(2)), (1.0, _plain(3)), (1.0, _plain(4)), (0.4, RECITALS[-1]), (1.0, tally)
+    )
     return Plan(
         name="base",
         shape=Shape(width=128, layers=4, heads=4, inner=344),
         vocabulary=world_vocabulary(),
         seed=seed,
+        decay=0.8,
         stages=(
             *_levels("recital", RECITALS, most=1_500_000),
-            Stage(name="plain", source=whole, exams={"plain": _plain(4)}, max_tokens=tokens),
+            Stage(
+                name="plain",
+                source=whole,
+                exams={"plain": _plain(4), "tally": tally},
+                max_tokens=tokens,
+            ),
         ),
     )
 

@@ -136,6 +136,21 @@ def counting(draw: Random, orders: int, questions: int) -> Document:
     return document(desk.text, tuple(turns))
 
 
+def tally(draw: Random) -> Document:
+    """Plain text that counts: how many orders of an item a desk holds, and which."""
+    desk = draw_desk(draw, twins=draw.random() < 0.7)
+    there = sorted({order.item for order in desk.orders})
+    asked_about = [*there, *draw.sample([item for item in ITEMS if item not in there], 2)]
+    draw.shuffle(asked_about)
+    segments = [Segment(role="plain", text=desk.text, taught=False)]
+    for item in asked_about:
+        found = [desk.value(order, "number") for order in desk.orders if order.item == item]
+        listed = f"{len(found)}: {', '.join(found)}." if found else "0."
+        segments.append(Segment(role="plain", text=f"orders of the {item}:", taught=False))
+        segments.append(Segment(role="plain", text=listed, taught=True))
+    return tuple(segments)
+
+
 def arithmetic(draw: Random, statements: int) -> Document:
     """Sums and comparisons as `sums` and `refund` write them, without a desk."""
     segments = []
