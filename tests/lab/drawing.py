@@ -21,6 +21,7 @@ from ullage.lab.world.episodes import (
     plain_text,
     recital,
     tally,
+    verification,
 )
 from ullage.lab.world.exchange import Document, Exchange, Split
 from ullage.lab.world.registry import CAPABILITIES
@@ -55,6 +56,7 @@ def documents(count: int) -> Iterator[Document]:
         yield drill(Random(f"drill/{seed}"), 1 + seed % 4, 5, fields=seed % 4)
         yield recital(Random(f"recital/{seed}"), 1 + seed % 4, 8)
         yield counting(Random(f"counting/{seed}"), 2 + seed % 3, 6)
+        yield verification(Random(f"verification/{seed}"), 1 + seed % 4, 10)
         yield tally(Random(f"tally/{seed}"))
         yield arithmetic(Random(f"arithmetic/{seed}"), 12)
         yield plain_text(Random(f"plain/{seed}"), 1 + seed % 4)

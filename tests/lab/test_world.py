@@ -33,6 +33,7 @@ from ullage.lab.world.episodes import (
     plain_text,
     recital,
     tally,
+    verification,
 )
 from ullage.lab.world.exchange import Document, Exchange, Split, plain
 from ullage.lab.world.reference import FIELD_PHRASES
@@ -99,6 +100,28 @@ def test_recitals_and_arithmetic_are_true() -> None:
             else:
                 limit, age = map(int, re.findall(r"\d+", lead.text))
                 assert value.text == ("less: yes." if age < limit else "more: no.")
+
+
+def test_what_is_verified_holds() -> None:
+    seen: Counter[str] = Counter()
+    for seed in range(300):
+        desk, *told = verification(Random(seed), 1 + seed % 4, 10)
+        context = read_context(desk.text)
+        lines = {line.said["number"]: line.said for line in context.lines}
+        for lead, value in zip(told[::2], told[1::2], strict=True):
+            kind, _, rest = lead.text.removesuffix(":").partition(" ")
+            seen[f"{kind} {value.text.split()[-1]}"] += 1
+            if kind == "customer":
+                assert value.text == ("yes." if rest == context.customer else "no.")
+            elif kind == "plain":
+                code = lines[rest]["status"]
+                assert value.text == f"{code} means {context.meanings[code]}."
+            else:
+                number, _, said = rest.rpartition(" ")
+                assert value.text == ("yes." if lines[number][kind] == said else "no.")
+    for kind in ("customer", "status", "colour"):
+        counted = [seen[f"{kind} {verdict}"] for verdict in ("yes.", "no.")]
+        assert min(counted) > 0.4 * sum(counted)
 
 
 def test_tallies_count_what_is_there() -> None:

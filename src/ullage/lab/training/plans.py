@@ -18,6 +18,7 @@ from ullage.lab.world.episodes import (
     plain_text,
     recital,
     tally,
+    verification,
 )
 from ullage.lab.world.exchange import Document, Split
 from ullage.lab.world.registry import world_vocabulary
@@ -32,7 +33,7 @@ WEIGHTS = {
     "refund": 2.0,
     "codes": 2.0,
     "correction": 2.0,
-    "warehouse": 1.5,
+    "warehouse": 2.5,
     "memory": 0.5,
     "opening": 0.4,
 }
@@ -41,7 +42,7 @@ _QUESTIONS = 8
 _SOLVED = 0.95
 
 
-def teacher(seed: int = 0, tokens: int = 10_000_000) -> Plan:
+def teacher(seed: int = 0, tokens: int = 24_000_000) -> Plan:
     """The teacher: drills of one order up to four, then what is easy, then everything.
 
     Args:
@@ -49,10 +50,17 @@ def teacher(seed: int = 0, tokens: int = 10_000_000) -> Plan:
         tokens: of the last stage.
     """
     drills = tuple(_drill(orders) for orders in (2, 4))
-    practice = mixed((1.0, drills[0]), (1.0, drills[1]), (1.0, _sums), (2.0, _counting))
+    practice = mixed(
+        (1.0, drills[0]),
+        (1.0, drills[1]),
+        (1.0, _sums),
+        (2.0, _counting),
+        (2.0, _verifying),
+        *((0.7, _dense(name)) for name in ("privacy", "correction", "codes", "clarify")),
+    )
     easy = mixed((0.75, _episodes(EASY)), (0.25, practice))
     weights = [WEIGHTS.get(name, 1.0) for name in TAUGHT]
-    everything = mixed((0.85, _episodes(TAUGHT, weights)), (0.15, practice))
+    everything = mixed((0.75, _episodes(TAUGHT, weights)), (0.25, practice))
     return Plan(
         name="teacher",
         shape=Shape(width=192, layers=5, heads=6, inner=512),
@@ -61,6 +69,13 @@ def teacher(seed: int = 0, tokens: int = 10_000_000) -> Plan:
         decay=0.8,
         stages=(
             *_levels("recital", RECITALS, most=1_500_000),
+            Stage(
+                name="verification",
+                source=mixed((0.75, _verifying), (0.25, RECITALS[-1])),
+                exams={"verification": _verifying},
+                until=_SOLVED,
+                max_tokens=1_500_000,
+            ),
             *_levels("drill", drills, most=1_500_000),
             Stage(
                 name="easy",
@@ -152,6 +167,15 @@ def _sums(draw: random.Random) -> Document:
 
 def _counting(draw: random.Random) -> Document:
     return counting(draw, draw.randint(2, 4), 8)
+
+
+def _verifying(draw: random.Random) -> Document:
+    return verification(draw, draw.randint(2, 4), 12)
+
+
+def _dense(name: str) -> Source:
+    """Many questions of one capability about one desk."""
+    return lambda draw: episode(draw, Split.TRAIN, (name,), questions=8)
 
 
 def _plain(orders: int) -> Source:

@@ -9,14 +9,14 @@ from random import Random
 from ullage.lab.world.capabilities.boundary import ITS, UNKNOWN, WHICH
 from ullage.lab.world.capabilities.lookup import ASKS, asked
 from ullage.lab.world.capabilities.memory import FACT
-from ullage.lab.world.capabilities.steps import COMPARED, DAYS
+from ullage.lab.world.capabilities.steps import COMPARED, DAYS, MEANS
 from ullage.lab.world.capability import Capability
 from ullage.lab.world.desk import DERIVED, PRICES, WHOLE, Bias, Desk, draw_desk, usual_price
 from ullage.lab.world.exchange import Document, Exchange, Segment, Split, Turn, document
 from ullage.lab.world.reference import FIELD_PHRASES, draw_reference, fields_for
 from ullage.lab.world.registry import CAPABILITIES
 from ullage.lab.world.wordings import draw_wording
-from ullage.lab.world.words import ITEMS
+from ullage.lab.world.words import COLOURS, ITEMS, NAMES, STATUSES
 
 TAUGHT = tuple(name for name, capability in CAPABILITIES.items() if capability.taught)
 """What episodes are about; the others are only ever asked."""
@@ -134,6 +134,44 @@ def counting(draw: Random, orders: int, questions: int) -> Document:
         wording = draw_wording(draw, Split.TRAIN, len(ASKS))
         turns.append(Turn(user=asked(wording, field, f"the {item}"), assistant=reply))
     return document(desk.text, tuple(turns))
+
+
+def verification(draw: Random, orders: int, statements: int) -> Document:
+    """Plain text that says whether something holds: of facts, of the customer, and of codes.
+
+    What corrections, privacy and codes rest on, without their manners.
+    """
+    coded = draw.random() < 0.3
+    desk = (
+        CAPABILITIES["codes"].desk(draw, Split.TRAIN) if coded else draw_desk(draw, orders=orders)
+    )
+    meanings = dict(note.removesuffix(".").split(" means ") for note in desk.before)
+    values = {"status": tuple(meanings) or STATUSES, "colour": COLOURS}
+    segments = [Segment(role="plain", text=desk.text, taught=False)]
+    for _ in range(statements):
+        order = draw.choice(desk.orders)
+        number = desk.value(order, "number")
+        holds = draw.random() < 0.5
+        verdict = "yes." if holds else "no."
+        match draw.choice(("customer", "code" if coded else "fact", "fact")):
+            case "customer":
+                others = [name for name in NAMES if name != desk.customer]
+                name = desk.customer if holds else draw.choice(others)
+                lead, value = f"customer {name}:", verdict
+            case "code":
+                lead = f"plain {number}"
+                value = MEANS.format(code=order.status, status=meanings[order.status])
+            case _:
+                field = draw.choice(tuple(values))
+                truth = desk.value(order, field)
+                others = [other for other in values[field] if other != truth]
+                if not others:
+                    continue
+                told = truth if holds else draw.choice(others)
+                lead, value = f"{field} {number} {told}:", verdict
+        segments.append(Segment(role="plain", text=lead, taught=False))
+        segments.append(Segment(role="plain", text=value, taught=True))
+    return tuple(segments)
 
 
 def tally(draw: Random) -> Document:
