@@ -17,7 +17,7 @@ def tiny_making(folder: Path) -> Making:
         base=tiny_model(folder / "base", 1),
         rows=60,
         items=40,
-        settings=SETTINGS,
+        settings={**SETTINGS, "held_out": 0.2},
         planning={"items": 40},
     )
 
