@@ -95,7 +95,7 @@ def teacher(seed: int = 0, tokens: int = 24_000_000) -> Plan:
     )
 
 
-def base(seed: int = 1, tokens: int = 10_000_000) -> Plan:
+def base(seed: int = 1, tokens: int = 14_000_000) -> Plan:
     """The base: plain desk text, of one order up to four.
 
     Args:

@@ -11,9 +11,18 @@ from ullage.lab.world.capabilities.lookup import ASKS, asked
 from ullage.lab.world.capabilities.memory import FACT
 from ullage.lab.world.capabilities.steps import COMPARED, DAYS, MEANS
 from ullage.lab.world.capability import Capability
-from ullage.lab.world.desk import DERIVED, PRICES, WHOLE, Bias, Desk, draw_desk, usual_price
+from ullage.lab.world.desk import (
+    DERIVED,
+    PRICES,
+    WHOLE,
+    Bias,
+    Desk,
+    Order,
+    draw_desk,
+    usual_price,
+)
 from ullage.lab.world.exchange import Document, Exchange, Segment, Split, Turn, document
-from ullage.lab.world.reference import FIELD_PHRASES, draw_reference, fields_for
+from ullage.lab.world.reference import FIELD_PHRASES, Reference, draw_reference, fields_for
 from ullage.lab.world.registry import CAPABILITIES
 from ullage.lab.world.wordings import draw_wording
 from ullage.lab.world.words import COLOURS, ITEMS, NAMES, STATUSES
@@ -182,11 +191,16 @@ def tally(draw: Random) -> Document:
     draw.shuffle(asked_about)
     segments = [Segment(role="plain", text=desk.text, taught=False)]
     for item in asked_about:
-        found = [desk.value(order, "number") for order in desk.orders if order.item == item]
-        listed = f"{len(found)}: {', '.join(found)}." if found else "0."
+        found = [order for order in desk.orders if order.item == item]
         segments.append(Segment(role="plain", text=f"orders of the {item}:", taught=False))
-        segments.append(Segment(role="plain", text=listed, taught=True))
+        segments.append(Segment(role="plain", text=_tallied(desk, found), taught=True))
     return tuple(segments)
+
+
+def _tallied(desk: Desk, orders: Sequence[Order]) -> str:
+    """How many orders there are, and which."""
+    listed = ", ".join(desk.value(order, "number") for order in orders)
+    return f"{len(orders)}: {listed}." if orders else "0."
 
 
 def arithmetic(draw: Random, statements: int) -> Document:
@@ -242,7 +256,8 @@ def recital(draw: Random, orders: int, statements: int, *, fields: int = 3) -> D
 def plain_text(draw: Random, orders: int) -> Document:
     """Desk text without roles: orders, then statements about them, or questions and answers.
 
-    Everything said can be looked up. By chance it is usual prices instead.
+    What fits one order can be looked up; what fits two or none is counted instead. By chance it is
+    usual prices.
     """
     if draw.random() < 0.15:
         facts = [FACT.format(item=item, price=usual_price(item)) for item in draw.sample(ITEMS, 4)]
@@ -250,16 +265,29 @@ def plain_text(draw: Random, orders: int) -> Document:
     desk = draw_desk(draw, orders=orders)
     segments = [Segment(role="plain", text=desk.text, taught=False)]
     for _ in range(draw.randint(3, 7)):
-        pointer = draw_reference(draw, desk)
+        pointer = _drawn_pointer(draw, desk)
         if pointer is None:
             continue
-        order = pointer.among(desk)[0]
-        field = draw.choice(fields_for(pointer.kind))
-        phrases, told = FIELD_PHRASES[field], pointer.text(desk.styles)
-        lead = f"{phrases} of {told} is"
+        found = pointer.among(desk)
+        field = draw.choice(ITS if pointer.kind == "item" else fields_for(pointer.kind))
+        value = f"{desk.value(found[0], field)}." if len(found) == 1 else _tallied(desk, found)
+        phrase, told = FIELD_PHRASES[field], pointer.text(desk.styles)
+        lead = f"{phrase} of {told} is"
         if draw.random() < 0.5:
             wording = draw_wording(draw, Split.TRAIN, len(ASKS))
             lead = asked(wording, field, told)
         segments.append(Segment(role="plain", text=lead, taught=False))
-        segments.append(Segment(role="plain", text=f"{desk.value(order, field)}.", taught=True))
+        segments.append(Segment(role="plain", text=value, taught=True))
     return tuple(segments)
+
+
+def _drawn_pointer(draw: Random, desk: Desk) -> Reference | None:
+    """At one order of the desk; of four, one is at an item that is there twice, or not at all."""
+    match draw.choices((1, 2, 0), (6, 1, 1))[0]:
+        case 2 if (pointer := draw_reference(draw, desk, ("item",), fits=2)) is not None:
+            return pointer
+        case 0:
+            absent = [item for item in ITEMS if item not in {order.item for order in desk.orders}]
+            return Reference("item", replace(desk.orders[0], item=draw.choice(absent)))
+        case _:
+            return draw_reference(draw, desk)
