@@ -17,7 +17,7 @@ from rich.console import Console
 
 from ullage.audit import Setup, open_arms, run_audit, set_up
 from ullage.config import load
-from ullage.distill import run_distill
+from ullage.distill.beside import run_beside
 from ullage.files import write_whole
 from ullage.lab.organisms.build import CONFIG, SCENARIO, STANDARD, Making, prepare
 from ullage.lab.organisms.registry import ORGANISMS
@@ -76,23 +76,26 @@ def run_demo(
 
     Args:
         folder: where everything is kept.
-        reporter: gives one for each student.
+        reporter: gives one for each step.
         console: for what is said between.
         making: what the students are made of; left out, `MAKING`.
     """
     making = making or MAKING
-    audited: dict[str, Audited] = {}
-    earlier: Setup | None = None
+    configs = {}
     for name, organism in STUDENTS.items():
         console.print(f"[bold]{name}[/bold]  {organism.cause}")
-        loaded = load(prepare(organism, folder / name, making=making) / CONFIG)
-        setup = set_up(loaded)
+        configs[name] = prepare(organism, folder / name, making=making) / CONFIG
+    with reporter() as told:
+        told.step("distil both")
+        run_beside(configs, lambda name, progress: told.distil(progress, name))
+    audited: dict[str, Audited] = {}
+    earlier: Setup | None = None
+    for name, config in configs.items():
+        setup = set_up(load(config))
+        if earlier is not None:
+            _share_replies(earlier, setup)
         with reporter() as told:
-            told.step("distil")
-            run_distill(loaded.config, loaded.root, progress=told.distil)
-            if earlier is not None:
-                _share_replies(earlier, setup)
-            told.step("audit")
+            told.step(f"audit {name}")
             statement = asyncio.run(run_audit(setup, on_plan=told.plan, on_tick=told.tick))
         audited[name], earlier = Audited(statement, setup.folder.path), setup
     full, scrubbed = audited["full"], audited["scrubbed"]

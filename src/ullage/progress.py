@@ -41,8 +41,8 @@ class Reporter(Protocol):
     def tick(self, tick: Tick) -> None:
         """Some replies came in."""
 
-    def distil(self, progress: Progress) -> None:
-        """Distillation made a step forward."""
+    def distil(self, progress: Progress, student: str = "") -> None:
+        """Distillation made a step forward; of several students, one's."""
 
     def tried(self, probe: str, passed: bool | None, of: int) -> None:
         """A probe's self-test begins (None) or ends."""
@@ -85,10 +85,11 @@ class JsonReporter:
             money=round(tick.money, 6),
         )
 
-    def distil(self, progress: Progress) -> None:
+    def distil(self, progress: Progress, student: str = "") -> None:
         """Say how far distillation is."""
         self._say(
             event="distil",
+            **({"student": student} if student else {}),
             stage=progress.stage,
             done=progress.done,
             total=progress.total,
@@ -164,12 +165,13 @@ class TerminalReporter:
             detail += f"  [red]{tick.failed} failed[/red]"
         self._show(tick.role, tick.done, tick.total, detail)
 
-    def distil(self, progress: Progress) -> None:
+    def distil(self, progress: Progress, student: str = "") -> None:
         """Move the bar of a stage of distillation."""
         parts = [f"{name} {value:,.4g}" for name, value in progress.terms.items()]
         if progress.tokens_per_second:
             parts.append(f"{progress.tokens_per_second:,.0f} tok/s")
-        self._show(progress.stage, progress.done, progress.total, "  ".join(parts))
+        name = f"{student} {progress.stage}".strip()
+        self._show(name, progress.done, progress.total, "  ".join(parts))
 
     def tried(self, probe: str, passed: bool | None, of: int) -> None:
         """Move the bar of all probes."""

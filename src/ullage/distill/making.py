@@ -72,6 +72,7 @@ def make_student(job: Job, report: Report | None) -> dict[str, Any]:
                 f"{job.recipe.settings.max_length} ({rows['train'].counts}); raise it"
             )
         module = _module(job, student, tokenizer).to(pick_device("auto"))
+        module.suit_attention(job.recipe.settings.batch_size, job.recipe.settings.max_length)
         before = _before(job, module, rows["held_out"].examples, watched)
         trained = train(
             module,

@@ -20,6 +20,9 @@ from ullage.errors import InputError
 
 Batch = dict[str, torch.Tensor]
 
+_MOST_SCORES = 2**27
+"""Attention scores that a step may keep for its backward pass."""
+
 
 @dataclass(frozen=True, slots=True)
 class LogitsTeacher:
@@ -76,6 +79,22 @@ class DistillationModule(nn.Module):
         self.objective = objective
         self.chunk = chunk
         self._teacher = (teacher,)
+
+    def suit_attention(self, rows: int, length: int) -> None:
+        """On a CPU, attend by plain products where a batch's scores fit into memory.
+
+        The fused kernel keeps no scores, and there its backward pass takes several times as long.
+
+        Args:
+            rows: of a batch.
+            length: tokens of its longest row.
+        """
+        config = self.student.config
+        scores = rows * length**2 * config.num_hidden_layers * config.num_attention_heads
+        if self.student.device.type == "cpu" and scores <= _MOST_SCORES:
+            self.student.set_attn_implementation("eager")
+            if (teacher := self._teacher[0]) is not None:
+                teacher.model.set_attn_implementation("eager")
 
     def forward(
         self,
