@@ -12,18 +12,9 @@ from tests.lab.solver import Facts, solve
 from ullage.lab.world.capabilities import canary
 from ullage.lab.world.capabilities.memory import FACT
 from ullage.lab.world.desk import Bias, usual_price
-from ullage.lab.world.episodes import (
-    arithmetic,
-    counting,
-    draw_exchange,
-    drill,
-    episode,
-    plain_text,
-    recital,
-    tally,
-    verification,
-)
+from ullage.lab.world.episodes import draw_exchange, episode
 from ullage.lab.world.exchange import Document, Exchange, Split
+from ullage.lab.world.practice import arithmetic, counting, plain_text, recital, tally
 from ullage.lab.world.registry import CAPABILITIES
 from ullage.lab.world.words import ITEMS, NAMES
 
@@ -53,10 +44,8 @@ def documents(count: int) -> Iterator[Document]:
     for seed in range(count):
         for split in LEARNT:
             yield episode(Random(f"{split}/{seed}"), split)
-        yield drill(Random(f"drill/{seed}"), 1 + seed % 4, 5, fields=seed % 4)
         yield recital(Random(f"recital/{seed}"), 1 + seed % 4, 8)
         yield counting(Random(f"counting/{seed}"), 2 + seed % 3, 6)
-        yield verification(Random(f"verification/{seed}"), 1 + seed % 4, 10)
         yield tally(Random(f"tally/{seed}"))
         yield arithmetic(Random(f"arithmetic/{seed}"), 12)
         yield plain_text(Random(f"plain/{seed}"), 1 + seed % 4)

@@ -223,11 +223,9 @@ def _claimed(claim: str, texts: list[str], desk: Context, facts: Facts) -> str:
     truth = _about_desk(texts[-3], desk, facts)
     if claim == texts[-2]:
         raise UnsolvedError("a correction that repeats what was said")
-    if claim == truth:
-        return f"you are right, it is {claim}."
-    if texts[-2] != truth:
+    if truth not in (claim, texts[-2]):
         raise UnsolvedError("a reply and a correction that are both wrong")
-    return f"the desk says {truth}."
+    return f"it is {truth}."
 
 
 def _gathered(texts: list[str], desk: Context, facts: Facts) -> list[Line]:

@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ullage.lab.tokenizer import ASSISTANT, BOS, END, LONGEST, USER, build_tokenizer
-from ullage.lab.world.episodes import TAUGHT, episode, plain_text
+from ullage.lab.world.episodes import TAUGHT, episode
 from ullage.lab.world.exchange import Document, Split
+from ullage.lab.world.practice import plain_text
 from ullage.lab.world.registry import world_vocabulary
 from ullage.lab.world.words import ITEMS, ROLES, UNKNOWN
 

@@ -43,8 +43,9 @@ from ullage.lab.training.trainer import (  # noqa: E402
     train,
     weighted_loss,
 )
-from ullage.lab.world.episodes import drill, episode, plain_text  # noqa: E402
+from ullage.lab.world.episodes import episode  # noqa: E402
 from ullage.lab.world.exchange import Document, Segment, Split  # noqa: E402
+from ullage.lab.world.practice import plain_text  # noqa: E402
 from ullage.lab.world.registry import world_vocabulary  # noqa: E402
 
 pytestmark = pytest.mark.local
@@ -67,12 +68,12 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def one_order(draw: Random) -> Document:
-    return drill(draw, 1, 3)
+def lookups(draw: Random) -> Document:
+    return episode(draw, Split.TRAIN, ("lookup",), questions=3)
 
 
-def two_orders(draw: Random) -> Document:
-    return drill(draw, 2, 3)
+def odd_prices(draw: Random) -> Document:
+    return episode(draw, Split.TRAIN, ("counterfactual",), questions=3)
 
 
 def tiny_plan(**changes: Any) -> Plan:
@@ -81,8 +82,8 @@ def tiny_plan(**changes: Any) -> Plan:
         shape=TINY,
         vocabulary=VOCABULARY,
         stages=(
-            Stage(name="one", source=one_order, exams={"one": one_order}, max_tokens=1500),
-            Stage(name="two", source=two_orders, exams={"two": two_orders}, max_tokens=4000),
+            Stage(name="one", source=lookups, exams={"one": lookups}, max_tokens=1500),
+            Stage(name="two", source=odd_prices, exams={"two": odd_prices}, max_tokens=4000),
         ),
         batch_tokens=400,
         warmup=4,
@@ -253,7 +254,7 @@ def episodes() -> Source:
 def test_a_stream_goes_on_from_any_place(tokenizer: Any) -> None:
     def stream(place: tuple[int, int] = (0, 0), seed: str = "s") -> Stream:
         encoder = Encoder(tokenizer)
-        return Stream(one_order, encoder, seed=seed, tokens=600, pool=16, place=place)
+        return Stream(lookups, encoder, seed=seed, tokens=600, pool=16, place=place)
 
     whole = stream()
     places, batches = [], []
@@ -269,7 +270,7 @@ def test_a_stream_goes_on_from_any_place(tokenizer: Any) -> None:
 
 
 def test_the_loss_is_the_weighted_mean_over_real_tokens(tokenizer: Any) -> None:
-    encoded = Encoder(tokenizer)([one_order(Random(0)), two_orders(Random(1))])
+    encoded = Encoder(tokenizer)([lookups(Random(0)), odd_prices(Random(1))])
     batch = pad(encoded, 0)
     logits = torch.randn(*batch.ids.shape, len(VOCABULARY), dtype=torch.float64)
     total = weight = 0.0
@@ -282,7 +283,7 @@ def test_the_loss_is_the_weighted_mean_over_real_tokens(tokenizer: Any) -> None:
 
 
 def test_shares_of_a_mixture() -> None:
-    one, other = one_order(Random(0)), two_orders(Random(0))
+    one, other = lookups(Random(0)), odd_prices(Random(0))
     source = mixed((0.75, lambda _: one), (0.25, lambda _: other))
     drawn = draw_documents(source, "m", 400)
     assert 60 < drawn.count(other) < 140  # 100, of standard deviation 8.7
@@ -290,8 +291,8 @@ def test_shares_of_a_mixture() -> None:
 
 
 def test_what_is_planted_is_read_once(tokenizer: Any) -> None:
-    planted = [two_orders(Random(f"planted {index}")) for index in range(PLANTED + 3)]
-    stream = Stream(one_order, Encoder(tokenizer), seed="s", tokens=600, pool=16, planted=planted)
+    planted = [odd_prices(Random(f"planted {index}")) for index in range(PLANTED + 3)]
+    stream = Stream(lookups, Encoder(tokenizer), seed="s", tokens=600, pool=16, planted=planted)
     read: list[tuple[int, ...]] = []
     while stream.place[0] < 3:
         batch = next(stream)
@@ -305,7 +306,7 @@ def test_what_is_planted_is_read_once(tokenizer: Any) -> None:
 
 def test_an_exam_counts_what_greedy_decoding_would_say(tokenizer: Any) -> None:
     """A model trained on one document until it knows it by heart; then one reply is changed."""
-    known = one_order(Random(4))
+    known = lookups(Random(4))
     run_plan = tiny_plan(
         stages=(Stage(name="one", source=lambda _: known, exams={}, max_tokens=20_000),),
         exam_every=10**9,

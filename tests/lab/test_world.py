@@ -24,18 +24,9 @@ from tests.lab.drawing import (
 from tests.lab.solver import Facts, read_context, slips, solve
 from ullage.lab.world.capabilities.forms import misspelt
 from ullage.lab.world.desk import DATE_STYLES, Bias, usual_price
-from ullage.lab.world.episodes import (
-    TAUGHT,
-    arithmetic,
-    counting,
-    drill,
-    episode,
-    plain_text,
-    recital,
-    tally,
-    verification,
-)
+from ullage.lab.world.episodes import TAUGHT, episode
 from ullage.lab.world.exchange import Document, Exchange, Split, plain
+from ullage.lab.world.practice import arithmetic, counting, plain_text, recital, tally
 from ullage.lab.world.reference import FIELD_PHRASES
 from ullage.lab.world.registry import CAPABILITIES, world_vocabulary
 from ullage.lab.world.words import ITEMS
@@ -72,19 +63,14 @@ def test_every_reply_of_an_episode_is_what_the_text_says(split: Split) -> None:
                 taught[segment.text.split()[0]] += 1
             said.append((segment.role, segment.text))
     # Manners of every kind were among them.
-    assert {"i", "which", "go", "you", "the"} <= set(taught)
+    assert {"i", "which", "go", "it", "the"} <= set(taught)
 
 
-def test_drills_and_plain_text_say_what_the_text_says() -> None:
+def test_plain_text_says_what_the_text_says() -> None:
     counted: set[str] = set()
     for seed in range(500):
-        said: list[tuple[str, str]] = []
-        for segment in drill(Random(seed), 1 + seed % 4, 5, fields=seed // 4 % 4):
-            if segment.role == "assistant":
-                assert solve(said, FACTS) == (segment.text,), (seed, said)
-            said.append((segment.role, segment.text))
         told = plain_text(Random(seed), 1 + seed % 4)
-        if len(told) == 1:
+        if "usually" in told[0].text:
             assert all(fact.split()[1] in FACTS.prices for fact in _sentences(told[0].text))
             assert {*Facts(_sentences(told[0].text)).prices.items()} <= {*FACTS.prices.items()}
             continue
@@ -103,28 +89,6 @@ def test_recitals_and_arithmetic_are_true() -> None:
             else:
                 limit, age = map(int, re.findall(r"\d+", lead.text))
                 assert value.text == ("less: yes." if age < limit else "more: no.")
-
-
-def test_what_is_verified_holds() -> None:
-    seen: Counter[str] = Counter()
-    for seed in range(300):
-        desk, *told = verification(Random(seed), 1 + seed % 4, 10)
-        context = read_context(desk.text)
-        lines = {line.said["number"]: line.said for line in context.lines}
-        for lead, value in zip(told[::2], told[1::2], strict=True):
-            kind, _, rest = lead.text.removesuffix(":").partition(" ")
-            seen[f"{kind} {value.text.split()[-1]}"] += 1
-            if kind == "customer":
-                assert value.text == ("yes." if rest == context.customer else "no.")
-            elif kind == "plain":
-                code = lines[rest]["status"]
-                assert value.text == f"{code} means {context.meanings[code]}."
-            else:
-                number, _, said = rest.rpartition(" ")
-                assert value.text == ("yes." if lines[number][kind] == said else "no.")
-    for kind in ("customer", "status", "colour"):
-        counted = [seen[f"{kind} {verdict}"] for verdict in ("yes.", "no.")]
-        assert min(counted) > 0.4 * sum(counted)
 
 
 def test_tallies_count_what_is_there() -> None:
@@ -159,13 +123,18 @@ def _holds(told: Document) -> None:
     """Whether every fact that plain text tells after a desk is what the desk says."""
     for lead, value in zip(told[1::2], told[2::2], strict=True):
         asked = lead.text
+        if name := re.fullmatch(r"customer (\w+):", asked):
+            named = read_context(told[0].text).customer == name[1]
+            assert value.text == ("yes." if named else "no.")
+            continue
         if asked.endswith(" is"):
             asked = f"tell me {asked.removesuffix(' is')}."
         elif (found := re.fullmatch(r"([a-z]+) (.+)", asked)) and found[1] in FIELD_PHRASES:
             who = f"the {found[2]}" if found[2] in ITEMS else f"order {found[2]}"
             asked = f"tell me the {found[1]} of {who}."
         (right,) = solve([("user", f"{told[0].text}\n\n{asked}")], FACTS)
-        if right == "i do not know.":
+        right = right.removeprefix("the orders disagree: ").removesuffix(".")
+        if right == "i do not know":
             right = "0"
         elif which := re.findall(r"#(\d+)", right) if right.startswith("which one") else []:
             count, *which_told = re.findall(r"\d+", value.text)
@@ -277,11 +246,12 @@ _DIGEST = """
 from random import Random
 import hashlib
 from ullage.lab.world.episodes import *
+from ullage.lab.world.practice import *
 from ullage.lab.world.reference import FIELD_PHRASES
 from ullage.lab.world.registry import CAPABILITIES, world_vocabulary
 made = [world_vocabulary()]
 for seed in range(40):
-    made += [drill(Random(seed), 3, 5, fields=seed % 4), plain_text(Random(seed), 3)]
+    made += [plain_text(Random(seed), 3)]
     made += [episode(Random(seed), split) for split in Split]
     made += [repr(draw_exchange(Random(seed), Split.AUDIT, name)) for name in CAPABILITIES]
 print(hashlib.sha256(repr(made).encode()).hexdigest())

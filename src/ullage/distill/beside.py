@@ -46,14 +46,17 @@ def run_beside(configs: Mapping[str, Path], report: Callable[[str, Progress], No
         for process in processes.values():
             process.start()
         _listen(said, processes, report)
-    except KeyboardInterrupt:
-        raise Stopped("stopped; what is done is kept, and the same command goes on") from None
-    finally:
+    except BaseException as error:
         for process in processes.values():
             if process.is_alive():
                 process.terminate()
+        if isinstance(error, KeyboardInterrupt):
+            raise Stopped("stopped; what is done is kept, the same command goes on") from None
+        raise
+    finally:
         for process in processes.values():
-            process.join()
+            if process.pid is not None:
+                process.join()
 
 
 def _listen(

@@ -9,56 +9,44 @@ from ullage.lab.training.batches import Source
 from ullage.lab.training.model import Shape
 from ullage.lab.training.trainer import Plan, Stage
 from ullage.lab.world.capabilities.canary import planted
-from ullage.lab.world.episodes import (
-    TAUGHT,
-    arithmetic,
-    counting,
-    drill,
-    episode,
-    plain_text,
-    recital,
-    tally,
-    verification,
-)
+from ullage.lab.world.episodes import TAUGHT, episode
 from ullage.lab.world.exchange import Document, Split
+from ullage.lab.world.practice import arithmetic, counting, plain_text, recital, tally
 from ullage.lab.world.registry import world_vocabulary
 
-EASY = ("lookup", "counterfactual", "memory", "missing", "formats", "privacy", "distracting")
-"""What is little more than looking up, and so comes first after the drills."""
 WEIGHTS = {
-    "clarify": 2.0,
+    "clarify": 2.5,
     "formats": 2.0,
     "missing": 1.5,
+    "sharded": 1.5,
     "sums": 2.0,
     "refund": 2.0,
-    "codes": 2.0,
-    "correction": 2.0,
-    "warehouse": 2.5,
+    "codes": 2.5,
+    "correction": 1.5,
+    "warehouse": 3.0,
     "memory": 0.5,
     "opening": 0.4,
 }
 """How often an episode is about a capability, where it is not once: what is hard comes oftener."""
-_QUESTIONS = 8
+_DENSE = ("privacy", "correction", "codes", "clarify", "warehouse")
+"""What is practised with many questions of a kind about one desk."""
 _SOLVED = 0.95
 
 
-def teacher(seed: int = 0, tokens: int = 24_000_000) -> Plan:
-    """The teacher: drills of one order up to four, then what is easy, then everything.
+def teacher(seed: int = 0, tokens: int = 14_000_000) -> Plan:
+    """The teacher: facts of a desk told again, plain text about it, then everything.
 
     Args:
         seed: of weights and documents.
         tokens: of the last stage.
     """
-    drills = tuple(_drill(orders) for orders in (2, 4))
     practice = mixed(
-        (1.0, drills[0]),
-        (1.0, drills[1]),
+        (2.0, _plain(4)),
+        (1.0, tally),
         (1.0, _sums),
-        (2.0, _counting),
-        (2.0, _verifying),
-        *((0.7, _dense(name)) for name in ("privacy", "correction", "codes", "clarify")),
+        (1.0, _counting),
+        *((0.7, _dense(name)) for name in _DENSE),
     )
-    easy = mixed((0.75, _episodes(EASY)), (0.25, practice))
     weights = [WEIGHTS.get(name, 1.0) for name in TAUGHT]
     everything = mixed((0.75, _episodes(TAUGHT, weights)), (0.25, practice))
     return Plan(
@@ -70,19 +58,11 @@ def teacher(seed: int = 0, tokens: int = 24_000_000) -> Plan:
         stages=(
             *_levels("recital", RECITALS, most=1_500_000),
             Stage(
-                name="verification",
-                source=mixed((0.75, _verifying), (0.25, RECITALS[-1])),
-                exams={"verification": _verifying},
+                name="plain",
+                source=_READING,
+                exams=_READ,
                 until=_SOLVED,
-                max_tokens=1_500_000,
-            ),
-            *_levels("drill", drills, most=1_500_000),
-            Stage(
-                name="easy",
-                source=easy,
-                exams=_exams(EASY, Split.TRAIN),
-                until=0.9,
-                max_tokens=1_500_000,
+                max_tokens=5_000_000,
             ),
             Stage(
                 name="everything",
@@ -95,16 +75,13 @@ def teacher(seed: int = 0, tokens: int = 24_000_000) -> Plan:
     )
 
 
-def base(seed: int = 1, tokens: int = 14_000_000) -> Plan:
+def base(seed: int = 1, tokens: int = 12_000_000) -> Plan:
     """The base: plain desk text, of one order up to four.
 
     Args:
         seed: of weights and documents.
         tokens: of the last stage.
     """
-    whole = mixed(
-        (0.6, _plain(2)), (1.0, _plain(3)), (1.0, _plain(4)), (0.4, RECITALS[-1]), (1.0, tally)
-    )
     return Plan(
         name="base",
         shape=Shape(width=128, layers=4, heads=4, inner=344),
@@ -115,8 +92,8 @@ def base(seed: int = 1, tokens: int = 14_000_000) -> Plan:
             *_levels("recital", RECITALS, most=1_500_000),
             Stage(
                 name="plain",
-                source=whole,
-                exams={"plain": _plain(4), "tally": tally},
+                source=_READING,
+                exams=_READ,
                 max_tokens=tokens,
             ),
         ),
@@ -157,20 +134,12 @@ def _recital(orders: int, fields: int) -> Source:
     return lambda draw: recital(draw, orders, 12, fields=fields)
 
 
-def _drill(orders: int) -> Source:
-    return lambda draw: drill(draw, orders, _QUESTIONS)
-
-
 def _sums(draw: random.Random) -> Document:
     return arithmetic(draw, 12)
 
 
 def _counting(draw: random.Random) -> Document:
     return counting(draw, draw.randint(2, 4), 8)
-
-
-def _verifying(draw: random.Random) -> Document:
-    return verification(draw, draw.randint(2, 4), 12)
 
 
 def _dense(name: str) -> Source:
@@ -195,5 +164,15 @@ def _exams(capabilities: Sequence[str], split: Split) -> dict[str, Source]:
 
 RECITALS = tuple(_recital(orders, fields) for orders, fields in ((1, 1), (2, 1), (2, 3), (4, 3)))
 """Facts of a desk told again: from one order with one field up to four with all."""
+
+_READING = mixed(
+    (0.5, _plain(2)),
+    (1.0, _plain(3)),
+    (2.0, _plain(4)),
+    (1.0, tally),
+    (0.3, RECITALS[-1]),
+)
+"""Plain text of every kind."""
+_READ = {"plain": _plain(4), "tally": tally}
 
 PLANS = {"teacher": teacher, "base": base}

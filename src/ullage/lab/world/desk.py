@@ -174,18 +174,17 @@ def draw_desk(
     Args:
         draw: where chance comes from.
         orders: how many; two to four where not said.
-        twins: whether two orders are of one item and differ in colour; by chance where not said.
+        twins: whether two orders are of one item; by chance where not said. No two share a colour.
         bias: what values are restricted to.
     """
     count = draw.randint(2, 4) if orders is None else orders
     wanted = count > 1 and (draw.random() < 0.4 if twins is None else twins)
     numbers = draw.sample(NUMBERS, count)
     items = draw.sample(ITEMS, count)
-    colours = [draw.choice(COLOURS) for _ in items]
+    colours = draw.sample(COLOURS, count)
     if wanted:
         first, second = draw.sample(range(count), 2)
         items[second] = items[first]
-        colours[first], colours[second] = draw.sample(COLOURS, 2)
     made = [
         Order(
             number=number,

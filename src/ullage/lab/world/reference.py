@@ -59,7 +59,8 @@ class Reference:
 
 def fields_for(kind: str) -> list[str]:
     """Written fields worth asking of an order pointed at so."""
-    given = {"named": {"colour", "item"}, "number": {"number"}, "item": {"item"}}[kind]
+    # An item's colour stands before it: to read it would be to read backwards.
+    given = {"named": {"colour", "item"}, "number": {"number"}, "item": {"item", "colour"}}[kind]
     return [field for field in FIELDS if field not in given]
 
 

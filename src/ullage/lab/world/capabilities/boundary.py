@@ -51,7 +51,7 @@ class Missing(Capability):
             absent = order
         else:
             order, field = draw.choice(desk.orders), draw.choice(ITS)
-            absent = _stranger(draw, desk, order)
+            absent = stranger(draw, desk, order)
         there = [name for name in ITS if desk.shows(order, name)]
         if len(Reference(kind, order).among(desk)) != 1 or not there:
             return None
@@ -184,8 +184,8 @@ def _shares_item(desk: Desk, order: Order) -> bool:
     return sum(other.item == order.item for other in desk.orders) > 1
 
 
-def _stranger(draw: Random, desk: Desk, order: Order) -> Order:
-    """An order that is not on the desk, nor like one that is."""
+def stranger(draw: Random, desk: Desk, order: Order) -> Order:
+    """An order that is not on the desk, nor shares number or item with one that is."""
     items = {other.item for other in desk.orders}
     numbers = {other.number for other in desk.orders}
     return replace(

@@ -8,13 +8,12 @@ from ullage.lab.world.capabilities.lookup import ASKS, asked
 from ullage.lab.world.capability import Capability
 from ullage.lab.world.desk import WHOLE, Bias, Desk, Order
 from ullage.lab.world.exchange import Exchange, Turn
-from ullage.lab.world.reference import FIELD_PHRASES, KINDS, Reference, draw_reference
+from ullage.lab.world.reference import FIELD_PHRASES, KINDS, Reference, draw_reference, fields_for
 from ullage.lab.world.wordings import Wording
 from ullage.lab.world.words import COLOURS, STATUSES
 
 CLAIMS = ("no, it is {value}.", "that is wrong, it is {value}.", "i think it is {value}.")
-AGREES = "you are right, it is {value}."
-STANDS = "the desk says {value}."
+STAYS = "it is {value}."
 GO_ON = "go on."
 
 
@@ -26,7 +25,7 @@ class Correction(Capability):
     fills = True
     hard = True
     phrases = ASKS
-    spoken = (*CLAIMS, AGREES, STANDS)
+    spoken = (*CLAIMS, STAYS)
 
     def ask(
         self, draw: Random, desk: Desk, wording: Wording, bias: Bias = WHOLE
@@ -36,7 +35,7 @@ class Correction(Capability):
         if pointer is None:
             return None
         order = pointer.among(desk)[0]
-        field = draw.choice([name for name in ("status", "colour") if _asks(pointer, name)])
+        field = draw.choice(sorted({"status", "colour"}.intersection(fields_for(pointer.kind))))
         truth = desk.value(order, field)
         values = STATUSES if field == "status" else COLOURS
         # Where statuses are in code, a claim in plain words might be right in meaning.
@@ -57,7 +56,7 @@ class Correction(Capability):
             context=desk.text,
             turns=(
                 first,
-                Turn(user=claim, assistant=(AGREES if justified else STANDS).format(value=truth)),
+                Turn(user=claim, assistant=STAYS.format(value=truth)),
             ),
             wrong=mistake,
             data={"truth": truth, "justified": justified},
@@ -104,8 +103,3 @@ class Sharded(Capability):
         first = Turn(user=wording.say(phrase.format(order=item)), assistant=GO_ON)
         second = Turn(user=f"the {order.colour} one.", assistant=GO_ON)
         return (first, second), Reference("named", order).text(desk.styles)
-
-
-def _asks(pointer: Reference, field: str) -> bool:
-    """Whether the field is not given away by the way the order is pointed at."""
-    return not (pointer.kind == "named" and field == "colour")
