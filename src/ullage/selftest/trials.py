@@ -12,8 +12,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
-from scipy import optimize
 
 from ullage.collect.arms import ArmView
 from ullage.config.models import (
@@ -33,22 +31,16 @@ from ullage.probes.protocol import Metric, Probe
 from ullage.scores import ProbeScores, Scores
 from ullage.selftest import checks
 from ullage.selftest.damages import DAMAGES
-from ullage.selftest.plants import Plant, baseline, default_margin, plant
+from ullage.selftest.planted import READ, Trial, Truth, damaged_on, mixed, places, read_loss
+from ullage.selftest.plants import baseline, default_margin, plant
 from ullage.selftest.pool import INTACT, TEACHER, Pool, Table, ask_pool, rows
 from ullage.selftest.report import SIZES, Check, MetricResult, ProbeResult, Trials
-from ullage.selftest.truths import Setting
 from ullage.stamp import digest
 from ullage.statement.document import Finding, Verdict
 from ullage.stats.power import flip_rate, intraclass_correlation
 
-FloatArray = npt.NDArray[np.float64]
-
 _APART = 500_000
 """Between the seeds of pilot and pool."""
-_GRID = 21
-"""Shares of damaged items at which a loss that is not linear in them is worked out at first."""
-_READ = 20_000
-"""Items at most that a statistic of a whole pool is worked out on."""
 _BATCHES = 10
 _EVERY_SECOND = 0.5
 """Share of items on which the students of the matrix are damaged."""
@@ -70,18 +62,6 @@ class Settings:
 
 QUICK = Settings(audits=20, matrix_audits=4, seed=1)
 FULL = Settings(audits=400, matrix_audits=20, seed=1)
-
-
-@dataclass(frozen=True, slots=True)
-class _Trial:
-    """One metric with all that is decided about it before its audits."""
-
-    metric: Metric
-    plant: Plant | None
-    damage: str
-    margin: float
-    effect: float
-    """By how much the damage makes the metric worse, as the pilot has it."""
 
 
 def try_probe(
@@ -136,7 +116,7 @@ def try_probe(
     )
 
 
-def _known(check: Check, trial: _Trial) -> Check:
+def _known(check: Check, trial: Trial) -> Check:
     """The check, with the reason where it is known not to hold."""
     if check.passed or trial.plant is None:
         return check
@@ -147,34 +127,34 @@ def _known(check: Check, trial: _Trial) -> Check:
 # ---------------------------------------------------------------------------------- before asking
 
 
-def _prepare(probe: Probe, metric: Metric, pilot: Pool, margin: float | None) -> _Trial:
+def _prepare(probe: Probe, metric: Metric, pilot: Pool, margin: float | None) -> Trial:
     """Which damage moves the metric, and by how much."""
     declared = plant(probe, metric)
     margin = margin or (declared.margin if declared else default_margin(metric))
     if declared is not None:
         effect = _effect(metric, pilot, declared.damage, declared.pairs)
-        return _Trial(metric, declared, declared.damage, margin, effect)
+        return Trial(metric, declared, declared.damage, margin, effect)
     effects = {
         name: _effect(metric, pilot, name, False) for name in DAMAGES if name in pilot.tables
     }
     effects = {name: effect for name, effect in effects.items() if math.isfinite(effect)}
     if not any(effects.values()):
-        return _Trial(metric, None, "", margin, 0.0)
+        return Trial(metric, None, "", margin, 0.0)
     # The largest change, whichever way it goes: a metric that is turned round must not be excused
     # by some lesser damage that happens to please it.
     most = max(effects, key=lambda name: abs(effects[name]))
-    return _Trial(metric, None, most, margin, effects[most])
+    return Trial(metric, None, most, margin, effects[most])
 
 
 def _effect(metric: Metric, pool: Pool, damage: str, pairs: bool) -> float:
     """Loss of the wholly damaged student, on a whole pool; 0 where no reply changes."""
     if damage not in pool.tables:
         return 0.0
-    return _read_loss(metric, pool, damage, 1.0, pairs)
+    return read_loss(metric, pool, damage, 1.0, pairs)
 
 
 def _plan(
-    probe: Probe, trials: list[_Trial], pilot: Pool, intact: Behaviour, settings: Settings
+    probe: Probe, trials: list[Trial], pilot: Pool, intact: Behaviour, settings: Settings
 ) -> tuple[Plan, Config, Scenario]:
     """The plan an audit would make that knew how often its arms differ."""
     scenario = Scenario(
@@ -212,12 +192,12 @@ def _plan(
     return plan, config, scenario
 
 
-def _pilot(trial: _Trial, pool: Pool) -> Pilot | None:
+def _pilot(trial: Trial, pool: Pool) -> Pilot | None:
     """How often teacher and a student that lost δ differ; one that lost nothing differs less."""
     if trial.metric.functional is not None or trial.damage not in pool.tables:
         return None
     share = min(1.0, trial.margin / trial.effect) if trial.effect > 0.0 else 1.0
-    student, teacher = _mixed(pool, trial, share), pool.tables[TEACHER]
+    student, teacher = damaged_on(pool, trial, share), pool.tables[TEACHER]
     column = trial.metric.source_columns
     everything = slice(0, len(student.errors))
     difference = (rows(teacher, column, everything) - rows(student, column, everything))[:, 0]
@@ -231,152 +211,25 @@ def _pilot(trial: _Trial, pool: Pool) -> Pilot | None:
     )
 
 
-# ------------------------------------------------------------------------------------ planted loss
-
-
-def _places(pool: Pool) -> FloatArray:
-    """(items,) in [0, 1): an item is damaged where this is below the share, so that sizes nest."""
-    return np.random.default_rng(2).random(len(pool.family))
-
-
-def _mixed(pool: Pool, trial: _Trial, share: float) -> Table:
-    """The student that is damaged on a share of its items."""
-    pairs = trial.plant is not None and trial.plant.pairs
-    intact = pool.tables[TEACHER if pairs else INTACT]
-    if trial.damage not in pool.tables or share <= 0.0:
-        return intact
-    return _mix(intact, pool.tables[trial.damage], _places(pool) < share)
-
-
-def _mix(intact: Table, damaged: Table, at: npt.NDArray[np.bool_]) -> Table:
-    size = len(damaged.errors)
-    at = at[:size]
-    nothing = np.full(size, np.nan)
-    return Table(
-        values={
-            name: np.where(
-                at,
-                damaged.values.get(name, nothing),
-                intact.values.get(name, nothing)[:size],
-            )
-            for name in {**intact.values, **damaged.values}
-        },
-        errors=np.where(at, damaged.errors, intact.errors[:size]),
-        reasons=intact.reasons + damaged.reasons,
-    )
-
-
-def _value(metric: Metric, table: Table, where: slice) -> float:
-    """The metric on some items; NaN where there is none."""
-    values = rows(table, metric.source_columns, where)
-    values = values[np.isfinite(values).all(axis=1)]
-    if len(values) == 0:
-        return math.nan
-    if metric.functional is None:
-        return float(values[:, 0].mean())
-    return float(metric.functional(values, np.ones((1, len(values))))[0])
-
-
-def _read_loss(
-    metric: Metric, pool: Pool, damage: str, share: float, pairs: bool, where: slice | None = None
-) -> float:
-    """Loss of a student damaged on a share of items, read through the probe."""
-    intact = pool.tables[TEACHER if pairs else INTACT]
-    student = _mix(intact, pool.tables[damage], _places(pool) < share)
-    where = where or slice(0, min(_READ, len(student.errors)))
-    loss = _value(metric, pool.tables[TEACHER], where) - _value(metric, student, where)
-    return loss if metric.higher_is_better else -loss
-
-
-class _Truth:
-    """The true loss by share of damaged items, declared or (where nothing is) measured."""
-
-    def __init__(self, trial: _Trial, pool: Pool, intact: Behaviour) -> None:
-        self._trial = trial
-        self._pool = pool
-        damage = DAMAGES.get(trial.damage)
-        behaviour = damage.behaviour(intact) if damage else intact
-        invents = damage is not None and damage.invents
-        whole = Setting(intact, intact, False, False, pool.prompts)
-        twin = Setting(intact, intact, True, False, pool.prompts)
-        self.settings = {
-            TEACHER: twin,
-            INTACT: whole,
-            trial.damage: Setting(behaviour, intact, False, invents, pool.prompts),
-        }
-        """By arm of the pool."""
-        pairs = trial.plant is not None and trial.plant.pairs
-        self._start = twin if pairs else whole
-        self._linear = trial.metric.functional is None
-        self._known: dict[float, float] = {}
-
-    def loss(self, share: float) -> float:
-        """The true loss, oriented so that positive is worse."""
-        if self._linear:
-            return (1.0 - share) * self._loss(0.0) + share * self._loss(1.0)
-        return self._loss(share)
-
-    def share(self, loss: float) -> float | None:
-        """The share of damaged items that loses as much; None if none does."""
-        grid = np.linspace(0.0, 1.0, _GRID)
-        losses = np.array([self.loss(float(share)) for share in grid])
-        enough = np.flatnonzero(losses >= loss)
-        if len(enough) == 0:
-            return None
-        first = int(enough[0])
-        if first == 0:
-            return 0.0
-        low, high = float(grid[first - 1]), float(grid[first])
-        return float(optimize.brentq(lambda s: self.loss(s) - loss, low, high, xtol=1e-4))
-
-    def _loss(self, share: float) -> float:
-        if share not in self._known:
-            self._known[share] = self._worked_out(share)
-        return self._known[share]
-
-    def _worked_out(self, share: float) -> float:
-        trial, plant = self._trial, self._trial.plant
-        if plant is None:
-            return _read_loss(trial.metric, self._pool, trial.damage, share, False)
-        teacher, damaged = self.settings[TEACHER], self.settings[trial.damage]
-        if plant.mean is not None:
-            theirs = plant.mean(teacher)
-            own = (1.0 - share) * plant.mean(self._start) + share * plant.mean(damaged)
-        else:
-            assert plant.population is not None  # noqa: S101 - a plant has one of the two
-            assert plant.statistic is not None  # noqa: S101
-            student = plant.population(self._start).mixed(plant.population(damaged), share)
-            theirs, own = plant.statistic(plant.population(teacher)), plant.statistic(student)
-        return theirs - own if trial.metric.higher_is_better else own - theirs
-
-
 # ------------------------------------------------------------------------------------------ audits
 
 
+@dataclass(frozen=True, slots=True)
 class _Audits:
     """Audits of one probe's students."""
 
-    def __init__(
-        self,
-        probe: Probe,
-        pool: Pool,
-        plan: Plan,
-        config: Config,
-        scenario: Scenario,
-        settings: Settings,
-    ) -> None:
-        self._probe = probe
-        self._pool = pool
-        self._plan = plan
-        self._config = config
-        self._scenario = scenario
-        self._settings = settings
+    probe: Probe
+    pool: Pool
+    plan: Plan
+    config: Config
+    scenario: Scenario
+    settings: Settings
 
-    def run(self, trial: _Trial) -> tuple[MetricResult, dict[str, float]]:
+    def run(self, trial: Trial) -> tuple[MetricResult, dict[str, float]]:
         """One metric's trials and checks, and by damage the share of `lost` for the matrix."""
-        target = next(t for t in self._scenario.targets if t.metric == trial.metric.name)
-        planned = self._plan.targets[target.id]
-        truth = _Truth(trial, self._pool, baseline(self._probe))
+        target = next(t for t in self.scenario.targets if t.metric == trial.metric.name)
+        planned = self.plan.targets[target.id]
+        truth = Truth(trial, self.pool, baseline(self.probe))
         found = self._before(trial, truth)
         trials: dict[float, Trials] = {}
         reported: dict[str, float] = {}
@@ -385,17 +238,17 @@ class _Audits:
                 share = truth.share(size * trial.margin)
                 if share is not None:
                     trials[size] = self._at(size, share, truth.loss(share), trial, target)
-            enough = planned.power >= self._settings.planning.power
+            enough = planned.power >= self.settings.planning.power
             found += checks.of_trials(
                 trials, trial.margin, enough=enough, planned=enough and planned.piloted
             )
             found = [_known(check, trial) for check in found]
             reported = self._reported(trial, target, trials.get(0.0))
-        untested = "" if self._pool.answered or trial.plant else "no item says what is right"
+        untested = "" if self.pool.answered or trial.plant else "no item says what is right"
         result = MetricResult(
-            probe=self._probe.name,
+            probe=self.probe.name,
             metric=trial.metric.name,
-            dimension=str(self._probe.dimension),
+            dimension=str(self.probe.dimension),
             damage=trial.damage,
             truth="declared" if trial.plant else "measured",
             margin=trial.margin,
@@ -407,22 +260,22 @@ class _Audits:
         )
         return result, reported
 
-    def _before(self, trial: _Trial, truth: _Truth) -> list[Check]:
+    def _before(self, trial: Trial, truth: Truth) -> list[Check]:
         """What can be told from the scores alone: whether they are what was declared."""
-        failed = self._pool.tables[TEACHER].errors | self._pool.tables[INTACT].errors
+        failed = self.pool.tables[TEACHER].errors | self.pool.tables[INTACT].errors
         reasons: Counter[str] = sum(
-            (self._pool.tables[arm].reasons for arm in (TEACHER, INTACT)), Counter()
+            (self.pool.tables[arm].reasons for arm in (TEACHER, INTACT)), Counter()
         )
         reason = reasons.most_common(1)[0][0] if reasons else ""
         found = [checks.scored(int(failed.sum()), len(failed), reason)]
         if trial.plant is None:
             return [*found, checks.moves(trial.effect, trial.margin, trial.damage)]
-        if trial.damage not in self._pool.tables:
+        if trial.damage not in self.pool.tables:
             return [*found, checks.moves(0.0, trial.margin, "")]
         if trial.plant.mean is None:
             return [*found, self._reads_statistic(trial, truth), self._worse(trial)]
         for arm, setting in truth.settings.items():
-            values = rows(self._pool.tables[arm], trial.metric.source_columns, slice(None))[:, 0]
+            values = rows(self.pool.tables[arm], trial.metric.source_columns, slice(None))[:, 0]
             values = values[np.isfinite(values)]
             read = float(values.mean()) if len(values) else math.nan
             error = checks.standard_error(values)
@@ -431,21 +284,21 @@ class _Audits:
             found.append(checks.reads(f"reads {name}", read, declared, error, trial.margin))
         return [*found, self._worse(trial)]
 
-    def _worse(self, trial: _Trial) -> Check:
+    def _worse(self, trial: Trial) -> Check:
         """The damage makes it worse, not better: the metric is the right way round."""
         pairs = trial.plant is not None and trial.plant.pairs
-        effect = _read_loss(trial.metric, self._pool, trial.damage, 1.0, pairs)
+        effect = read_loss(trial.metric, self.pool, trial.damage, 1.0, pairs)
         return checks.moves(effect, trial.margin, trial.damage)
 
-    def _reads_statistic(self, trial: _Trial, truth: _Truth) -> Check:
+    def _reads_statistic(self, trial: Trial, truth: Truth) -> Check:
         """The loss of a wholly damaged student on the pool is the declared one."""
-        size = min(_READ, len(self._pool.tables[trial.damage].errors))
+        size = min(READ, len(self.pool.tables[trial.damage].errors))
         step = size // _BATCHES
         batches = np.array(
             [
-                _read_loss(
+                read_loss(
                     trial.metric,
-                    self._pool,
+                    self.pool,
                     trial.damage,
                     1.0,
                     False,
@@ -454,7 +307,7 @@ class _Audits:
                 for place in range(_BATCHES)
             ]
         )
-        read = _read_loss(trial.metric, self._pool, trial.damage, 1.0, False)
+        read = read_loss(trial.metric, self.pool, trial.damage, 1.0, False)
         return checks.reads(
             f"reads the loss without {trial.damage}",
             read,
@@ -464,12 +317,12 @@ class _Audits:
         )
 
     def _at(
-        self, size: float, share: float, planted: float, trial: _Trial, target: Target
+        self, size: float, share: float, planted: float, trial: Trial, target: Target
     ) -> Trials:
         """All audits of one size."""
-        student = _mixed(self._pool, trial, share)
+        student = damaged_on(self.pool, trial, share)
         findings = [
-            self._judge(target, student, replicate) for replicate in range(self._settings.audits)
+            self._judge(target, student, replicate) for replicate in range(self.settings.audits)
         ]
         verdicts = Counter(finding.verdict for finding in findings)
         losses = [finding.loss for finding in findings if finding.loss is not None]
@@ -489,33 +342,33 @@ class _Audits:
             covered=sum(loss.low <= planted <= loss.high for loss in losses),
         )
 
-    def _reported(self, trial: _Trial, target: Target, none: Trials | None) -> dict[str, float]:
+    def _reported(self, trial: Trial, target: Target, none: Trials | None) -> dict[str, float]:
         """By damage, how often `lost` is reported of students damaged on every second item."""
-        audits = self._settings.matrix_audits
+        audits = self.settings.matrix_audits
         pairs = trial.plant is not None and trial.plant.pairs
-        intact = self._pool.tables[TEACHER if pairs else INTACT]
+        intact = self.pool.tables[TEACHER if pairs else INTACT]
         shares = {}
         for name in DAMAGES:
-            if name not in self._pool.tables:
+            if name not in self.pool.tables:
                 shares[name] = none.lost_share if none else 0.0
                 continue
-            at = _places(self._pool) < _EVERY_SECOND
-            student = _mix(intact, self._pool.tables[name], at)
+            at = places(self.pool) < _EVERY_SECOND
+            student = mixed(intact, self.pool.tables[name], at)
             verdicts = [self._judge(target, student, place).verdict for place in range(audits)]
             shares[name] = verdicts.count(Verdict.LOST) / audits
         return shares
 
     def _judge(self, target: Target, student: Table, replicate: int) -> Finding:
         """One audit of one target, on its own block of the pool."""
-        items = self._plan.targets[target.id].items
-        start = replicate * self._pool.block
+        items = self.plan.targets[target.id].items
+        start = replicate * self.pool.block
         where = slice(start, start + items)
-        columns = self._probe.metric(target.metric).source_columns
-        arms = {"teacher": self._pool.tables[TEACHER], "student": student}
+        columns = self.probe.metric(target.metric).source_columns
+        arms = {"teacher": self.pool.tables[TEACHER], "student": student}
         scores = ProbeScores(
             items=[str(index) for index in range(items)],
-            family_names=self._pool.family_names,
-            family=self._pool.family[where],
+            family_names=self.pool.family_names,
+            family=self.pool.family[where],
             values={
                 (arm, name): table.values[name][where]
                 for arm, table in arms.items()
@@ -526,9 +379,9 @@ class _Audits:
             reasons={arm: table.reasons for arm, table in arms.items()},
         )
         return judge(
-            self._plan.model_copy(update={"seed": replicate}),
-            self._scenario.model_copy(update={"targets": (target,)}),
-            self._config.budget,
-            {self._probe.name: self._probe},
-            Scores({self._probe.name: scores}, {}, ""),
+            self.plan.model_copy(update={"seed": replicate}),
+            self.scenario.model_copy(update={"targets": (target,)}),
+            self.config.budget,
+            {self.probe.name: self.probe},
+            Scores({self.probe.name: scores}, {}, ""),
         ).findings[0]

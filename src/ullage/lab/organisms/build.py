@@ -45,7 +45,6 @@ SETTINGS: Mapping[str, Any] = {
     "held_out": 0.02,
     "cross_entropy": 0.0,
     "batch_size": 8,
-    # With AdamW the student is as far after twice the steps.
     "optimiser": "muon",
     "learning_rate": 0.003,
     "dtype": "bfloat16",
