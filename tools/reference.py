@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from collections.abc import Iterator
@@ -18,7 +19,9 @@ from typer.testing import CliRunner
 from ullage.cli import app
 from ullage.config.scenario import names, packaged
 from ullage.config.schema import config_schema, scenario_schema
-from ullage.lab.evaluate import NEEDED_BASIC, NEEDED_CALIBRATION, NEEDED_HARD
+from ullage.lab.evaluate import NEEDED_BASIC, NEEDED_CALIBRATION, NEEDED_HARD, TEACHER
+from ullage.lab.organisms.build import BASE
+from ullage.lab.organisms.registry import ORGANISMS
 from ullage.lab.world.capability import Capability
 from ullage.lab.world.episodes import draw_exchange
 from ullage.lab.world.exchange import Split
@@ -36,7 +39,13 @@ def pages() -> dict[str, str]:
         "reference/cli.md": NOTE + cli_page(),
         "lab.md": renewed(
             (DOCS / "lab.md").read_text(encoding="utf-8"),
-            {"desk": lab_desk(), "capabilities": lab_capabilities()},
+            {
+                "desk": lab_desk(),
+                "capabilities": lab_capabilities(),
+                "models": lab_models(),
+                "scores": lab_scores(),
+                "organisms": lab_organisms(),
+            },
         ),
     }
 
@@ -248,6 +257,63 @@ def lab_capabilities() -> str:
         cells = (f"`{name}`", capability.dimension, about, _needed(capability), "<br>".join(said))
         rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(rows)
+
+
+def lab_models() -> str:
+    """What the shipped models are, from their cards."""
+    rows = [
+        "| model | parameters | layers × width | trained on | steps | seconds | seed | on |",
+        "|---|---:|---:|---:|---:|---:|---:|---|",
+    ]
+    for folder in (TEACHER, BASE):
+        card = _card(folder)
+        shape = f"{card['shape']['layers']} × {card['shape']['width']}"
+        cells = (
+            card["name"],
+            f"{card['parameters']:,}",
+            shape,
+            f"{card['tokens']:,} tokens",
+            f"{card['steps']:,}",
+            f"{card['seconds']:,}",
+            card["seed"],
+            card["date"],
+        )
+        rows.append(f"| {' | '.join(map(str, cells))} |")
+    return "\n".join(rows)
+
+
+def lab_scores() -> str:
+    """The shipped teacher's scores, as `ullage lab evaluate --record` left them in its card."""
+    found = _card(TEACHER)["evaluated"]
+    rows = [f"`{found['command']}`", "", "| part | right | needed |", "|---|---:|---:|"]
+    for part, score in found["right"].items():
+        needed = "not taught" if score["needed"] is None else f"{score['needed']:.0%}"
+        rows.append(f"| `{part}` | {score['right']:.1%} of {score['items']} | {needed} |")
+    odds = found["calibration"]
+    rows += [
+        "",
+        f"Warehouses: {odds['difference']:.3f} from the true odds on average ({odds['needed']:g} "
+        f"allowed), {odds['worst']:.3f} for the worst item.",
+    ]
+    return "\n".join(rows)
+
+
+def lab_organisms() -> str:
+    """Every organism and its cause."""
+    rows = [
+        "| organism | dimension | what is different in its making | loses |",
+        "|---|---|---|---|",
+    ]
+    for organism in ORGANISMS.values():
+        loses = f"`{organism.loses}`" if organism.loses else "nothing"
+        cells = (f"`{organism.name}`", organism.dimension or "", organism.cause, loses)
+        rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
+def _card(folder: Path) -> dict[str, Any]:
+    card: dict[str, Any] = json.loads((folder / "card.json").read_bytes())
+    return card
 
 
 def _needed(capability: Capability) -> str:
