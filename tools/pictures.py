@@ -1,0 +1,69 @@
+"""Take the pictures of the docs, of what `ullage demo` left in a folder.
+
+    python tools/pictures.py demo
+
+Both statements as their pages open, on a desktop and on a phone, and the end of the terminal.
+"""
+
+from __future__ import annotations
+
+import io
+import shutil
+import sys
+from pathlib import Path
+
+from playwright.sync_api import Browser, sync_playwright
+from rich.console import Console
+
+from ullage.demo import tell
+from ullage.statement import compare_terminal
+from ullage.statement.compare import compare
+from ullage.statement.document import Statement
+from ullage.statement.store import read
+
+IMAGES = Path(__file__).parents[1] / "docs" / "img"
+SIZES = {"": (1000, 800), "-phone": (390, 844)}
+"""Suffix of the file to viewport, in CSS pixels."""
+COLUMNS = 84
+
+
+def take(demo: Path, browser: Browser) -> None:
+    """Every picture of a demo."""
+    statements = {}
+    for name in ("full", "scrubbed"):
+        folder = demo / name / "runs" / name
+        statements[name] = read(folder / "statement.json")
+        for suffix, (width, height) in SIZES.items():
+            page = browser.new_page(viewport={"width": width, "height": height})
+            page.goto((folder / "statement.html").resolve().as_uri())
+            page.screenshot(path=IMAGES / f"demo-{name}{suffix}.png")
+            page.close()
+    page = browser.new_page(viewport={"width": 1000, "height": 600})
+    page.set_content(terminal(statements["full"], statements["scrubbed"]))
+    page.locator("svg").screenshot(path=IMAGES / "demo-terminal.png")
+    page.close()
+
+
+def terminal(full: Statement, scrubbed: Statement) -> str:
+    """The end of the demo as a terminal shows it, as SVG."""
+    console = Console(record=True, file=io.StringIO(), width=COLUMNS, force_terminal=True)
+    compare_terminal.render(compare(full, scrubbed, labels=("full", "scrubbed")), console)
+    console.print()
+    console.print(tell(full, scrubbed), highlight=False)
+    return console.export_svg(title="ullage demo")
+
+
+def main() -> int:
+    """Take them; 2 if there is no browser or no demo."""
+    browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
+    demo = Path(sys.argv[1]) if len(sys.argv) == 2 else None
+    if browser is None or demo is None or not (demo / "scrubbed" / "runs").is_dir():
+        sys.stderr.write("usage: python tools/pictures.py DEMO, with chromium and a made demo\n")
+        return 2
+    with sync_playwright() as playwright:
+        take(demo, playwright.chromium.launch(executable_path=browser, args=["--no-sandbox"]))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
