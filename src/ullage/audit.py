@@ -195,6 +195,23 @@ async def collect(
 # ----------------------------------------------------------------------------- score, judge, state
 
 
+async def share_replies(earlier: Setup, later: Setup) -> None:
+    """Give an audit that has not begun the replies of the models it shares with an earlier one.
+
+    A reply is known by the model and the question, so none is taken for another's.
+    """
+    journal = later.folder.replies
+    if journal.exists():
+        return
+    mine = await open_arms(later.loaded)
+    shared = {model.identity for model in mine.values()}
+    with later.folder.locked():
+        lines = earlier.folder.replies.read_bytes().splitlines(keepends=True)
+        write_whole(
+            journal, b"".join(line for line in lines if json.loads(line)["model"] in shared)
+        )
+
+
 def score_run(setup: Setup, plan: Plan) -> None:
     """From the journal to `scores.parquet`."""
     with Journal(setup.folder.replies, read_only=True) as journal:

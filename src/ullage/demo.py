@@ -8,17 +8,15 @@ be done by hand with the two `ullage.yaml` it leaves in its folder.
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
 
-from ullage.audit import Setup, open_arms, run_audit, set_up
+from ullage.audit import Setup, run_audit, set_up, share_replies
 from ullage.config import load
 from ullage.distill.beside import run_beside
-from ullage.files import write_whole
 from ullage.lab.organisms.build import CONFIG, SCENARIO, STANDARD, Making, prepare
 from ullage.lab.organisms.registry import ORGANISMS
 from ullage.progress import Reporter
@@ -93,7 +91,7 @@ def run_demo(
     for name, config in configs.items():
         setup = set_up(load(config))
         if earlier is not None:
-            _share_replies(earlier, setup)
+            asyncio.run(share_replies(earlier, setup))
         with reporter() as told:
             told.step(f"audit {name}")
             statement = asyncio.run(run_audit(setup, on_plan=told.plan, on_tick=told.tick))
@@ -101,23 +99,6 @@ def run_demo(
     full, scrubbed = audited["full"], audited["scrubbed"]
     compared = compare(full.statement, scrubbed.statement, labels=("full", "scrubbed"))
     return Demo(full, scrubbed, compared)
-
-
-def _share_replies(earlier: Setup, later: Setup) -> None:
-    """Give an audit that has not begun the replies of the models it shares with an earlier one.
-
-    A reply is known by the model and the question, so none is taken for another's.
-    """
-    journal = later.folder.replies
-    if journal.exists():
-        return
-    mine = asyncio.run(open_arms(later.loaded))
-    shared = {model.identity for model in mine.values()}
-    with later.folder.locked():
-        lines = earlier.folder.replies.read_bytes().splitlines(keepends=True)
-        write_whole(
-            journal, b"".join(line for line in lines if json.loads(line)["model"] in shared)
-        )
 
 
 # ------------------------------------------------------------------------------------------- story

@@ -37,8 +37,8 @@ HEADLINE = (
 )
 """What an ordinary eval holds: questions with one short right answer, in equal parts.
 
-Nothing in it is ambiguous, unanswerable, contradictory or a matter of whose data they are, and nothing
-takes several steps: that is where losses hide from a headline.
+Nothing in it is ambiguous, unanswerable, contradictory or a matter of whose data they are, and
+nothing takes several steps: that is where losses hide from a headline.
 """
 OPTIONS = 4
 """Choices of a look-up; a warehouse has two."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from math import sqrt
 from typing import Any
 
-from ullage.audit import run_audit, set_up
+from ullage.audit import Setup, run_audit, set_up, share_replies
 from ullage.config import load
 from ullage.config.models import Arm
 from ullage.lab.evaluate import Evaluation, arm_of, evaluate
@@ -66,10 +66,14 @@ def audit_organisms(
     tell = on_organism or (lambda name, passed: None)
     teacher = asyncio.run(evaluate(arm_of(str(making.teacher)), items=items))
     results = []
+    earlier: Setup | None = None
     for organism in organisms:
         tell(organism.name, None)
         loaded = load(build(organism, making=making, progress=progress) / CONFIG)
-        statement = asyncio.run(run_audit(set_up(loaded)))
+        setup = set_up(loaded)
+        if earlier is not None:
+            asyncio.run(share_replies(earlier, setup))
+        statement, earlier = asyncio.run(run_audit(setup)), setup
         arm = loaded.config.arms.student
         there = arm.model_copy(update={"model": f"hf:{loaded.resolve(arm.locator)}"})
         student = asyncio.run(
