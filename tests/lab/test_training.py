@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -308,7 +309,7 @@ def test_an_exam_counts_what_greedy_decoding_would_say(tokenizer: Any) -> None:
     """A model trained on one document until it knows it by heart; then one reply is changed."""
     known = lookups(Random(4))
     run_plan = tiny_plan(
-        stages=(Stage(name="one", source=lambda _: known, exams={}, max_tokens=20_000),),
+        stages=(Stage(name="one", source=lambda _: known, exams={}, max_tokens=60_000),),
         exam_every=10**9,
     )
     model = trained(run_plan)
@@ -451,9 +452,10 @@ def test_a_finished_run_is_exported_whole(whole: Run, tmp_path: Path, tokenizer:
     loaded = AutoTokenizer.from_pretrained(out)
     assert loaded.chat_template == tokenizer.chat_template
     ids = torch.tensor([loaded("what is the status of #401?")["input_ids"]])
+    rounded = deepcopy(whole.model).to(torch.bfloat16).eval()
+    model.set_attn_implementation("eager")
     with torch.no_grad():
-        expected = whole.model.eval()(ids).logits
-        assert torch.allclose(model(ids).logits.float(), expected, atol=0.05)
+        assert torch.equal(model(ids).logits, rounded(ids).logits)
     with pytest.raises(InputError, match="exists already"):
         export(tiny_plan(), whole.folder, out, date="")
 
