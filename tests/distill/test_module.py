@@ -158,3 +158,18 @@ def test_row_order_is_a_permutation_that_depends_on_seed_and_epoch_alone() -> No
         for batch in (order(1, 0)[start : start + 4] for start in range(0, 100, 4))
     ]
     assert sum(spread) / len(spread) < 4, "rows of a batch should be of a length"
+
+
+def test_attention_is_plain_where_its_scores_fit_and_says_the_same() -> None:
+    batch = collate(examples())
+    fused, plain = module(), module()
+    plain.suit_attention(rows=8, length=512)
+    kinds = []
+    for made in (fused, plain):
+        assert made._teacher[0] is not None
+        models = (made.student, made._teacher[0].model)
+        kinds += [model.config._attn_implementation for model in models]
+    assert kinds == ["sdpa", "sdpa", "eager", "eager"]
+    assert torch.allclose(fused(**batch)["loss"], plain(**batch)["loss"], rtol=1e-5)
+    fused.suit_attention(rows=8, length=100_000)
+    assert fused.student.config._attn_implementation == "sdpa"
