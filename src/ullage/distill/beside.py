@@ -1,7 +1,6 @@
 """Several distillations at once, each in a process and on threads of its own.
 
-Small students leave most of a machine idle: two of them on a core each are done in little more than
-the time of one on both.
+Small students do not keep several cores busy: what one waits for is too short to be shared out.
 """
 
 from __future__ import annotations

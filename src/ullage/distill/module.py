@@ -83,7 +83,7 @@ class DistillationModule(nn.Module):
     def suit_attention(self, rows: int, length: int) -> None:
         """On a CPU, attend by plain products where a batch's scores fit into memory.
 
-        The fused kernel keeps no scores, and there its backward pass takes several times as long.
+        The fused kernel keeps no scores and works them out again on the way back, which costs time.
 
         Args:
             rows: of a batch.
