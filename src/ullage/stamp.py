@@ -75,19 +75,25 @@ def read_record(path: Path) -> Record:
 def stamps(scenario: Scenario, probes: Mapping[str, Probe], root: Path) -> dict[str, SelfTest]:
     """By target, what self-tests say of these very probes; targets never tested are not there.
 
+    A packaged probe with items of the user's own that no record is of falls back on the record of
+    its packaged items, and is marked so: what is tried is the code, on simulated students.
+
     Args:
         scenario: the targets in force.
         probes: those that targets name.
         root: folder of the configuration, where its own record is. That one comes first.
     """
-    records = [read_record(root / OWN), read_record(PACKAGED)]
+    own, packaged = read_record(root / OWN), read_record(PACKAGED)
     digests = {name: digest(probe) for name, probe in probes.items()}
+    inner = {name: digest(p.probe) for name, p in probes.items() if isinstance(p, OwnItems)}
     found = {}
     for target in scenario.targets:
-        rows = [record.rows.get(target.id) for record in records]
-        fitting = [row for row in rows if row and row.digest == digests.get(target.probe)]
-        if fitting:
-            found[target.id] = fitting[0].result
+        for record, wanted in ((own, digests), (packaged, digests), (packaged, inner)):
+            row = record.rows.get(target.id)
+            if row and row.digest == wanted.get(target.probe):
+                other = wanted is inner
+                found[target.id] = row.result.model_copy(update={"other_items": other})
+                break
     return found
 
 

@@ -15,11 +15,12 @@ from typer.testing import CliRunner
 from ullage.audit import run_audit, set_up
 from ullage.cli import app
 from ullage.config import load
-from ullage.config.models import Planning
+from ullage.config.models import Planning, Target
 from ullage.errors import InputError
 from ullage.models.types import Ask, user
 from ullage.probes.protocol import Conversation, Dimension, Item, Metric, Probe, ask
 from ullage.probes.registry import get_probe
+from ullage.probes.tasks import with_items
 from ullage.selftest.report import Report
 from ullage.selftest.run import choose, keep, run_selftest
 from ullage.selftest.show import to_markdown, verdict
@@ -193,6 +194,26 @@ def test_the_statement_quotes_the_record_until_what_it_is_of_changes(tmp_path: P
         file.write('{"prompt": "And now?", "reference": "4", "family": "f1"}\n')
     again = set_up(load(config))
     assert "sums.score" not in stamps(loaded.scenario, again.probes, tmp_path)
+
+
+def test_a_packaged_probe_with_items_of_the_users_own_is_quoted_as_tried_on_others(
+    tmp_path: Path,
+) -> None:
+    own = tmp_path / "abstention.jsonl"
+    item = {
+        "context": "Order 17 was sent with Velox.",
+        "answerable": "Which carrier took order 17?",
+        "answer": "Velox",
+        "unanswerable": "What does order 17 hold?",
+    }
+    own.write_text(json.dumps(item) + "\n")
+    probe = get_probe("abstention")
+    target = Target(probe="abstention", metric="contrast", margin=0.1, reason="for this test")
+    scenario = load(write(tmp_path)).scenario.model_copy(update={"targets": (target,)})
+    tried = stamps(scenario, {"abstention": with_items(probe, own)}, tmp_path)[target.id]
+    packaged = stamps(scenario, {"abstention": probe}, tmp_path)[target.id]
+    assert (tried.other_items, packaged.other_items) == (True, False)
+    assert tried.model_copy(update={"other_items": False}) == packaged
 
 
 def test_a_digest_is_of_the_probe_and_what_judges() -> None:

@@ -133,6 +133,8 @@ class SelfTest(Part):
     see a scorer that is wrong in the same way everywhere)."""
     failed: tuple[str, ...] = ()
     """What did not hold in the self-test. Findings in this metric are then not to be trusted."""
+    other_items: bool = False
+    """Whether the trials put the probe's packaged items, where the audit has items of its own."""
 
 
 class Finding(Part):

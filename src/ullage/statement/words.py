@@ -174,6 +174,8 @@ def trust(finding: Finding) -> str:
         text += f" (n = {tried.items:,}, {tried.audits:,} audits each)."
     if tried.truth == "measured" and found:
         text += " The true loss was read through the probe itself."
+    if tried.other_items:
+        text += " Tried with the probe's packaged items, not with those asked here."
     if tried.failed:
         text = f"Its self-test did not hold: {'; '.join(tried.failed)}. {text}"
     return text.strip()
@@ -186,7 +188,10 @@ def trusted(findings: Iterable[Finding]) -> str:
     if not tried:
         return "This auditor, as it is now, was not self-tested on any of these targets."
     weak = sum(bool(one.failed) for one in tried)
+    other = sum(one.other_items for one in tried)
     text = f"This auditor was self-tested on {len(tried)} of {several(len(every), 'target')}"
+    if other:
+        text += f" ({other} with other items than those asked here)"
     return f"{text}; on {weak} of them not all held." if weak else f"{text}, and all held."
 
 
