@@ -27,9 +27,12 @@ from ullage.statement.words import LOSSES, VERDICTS
 ASKING_BACK = "clarification.contrast"
 _ITEMS = 240
 """Asked by each probe of each arm: as many as three minutes allow."""
+_ROWS = 4_200
+"""Of each corpus: as many as three minutes allow."""
 
 MAKING = replace(
     STANDARD,
+    rows=_ROWS,
     items=_ITEMS,
     planning={"items": _ITEMS},
     scenario=SCENARIO.with_name("demo-scenario.yaml"),

@@ -35,12 +35,12 @@ _ASKS = [
 ]
 _POINTS = {
     "number": re.compile(r"order (?:#|no )?(\d+)"),
-    "named": re.compile(r"the (\w+) (\w+)"),
+    "named": re.compile(r"the (\w+) in (\w+)"),
     "item": re.compile(r"the (\w+)"),
 }
 _CLAIM = re.compile(r"(?:no, it is|that is wrong, it is|i think it is) (\w+)\.")
 _SHARD = re.compile(r"(?:i ask about |it is about |look at )?((?:order|the) .+|order .+)\.")
-_TOLD = re.compile(r"the (?P<colour>\w+) one\.|(?:order |i mean #)(?P<number>\d+)\.")
+_TOLD = re.compile(r"the one in (?P<colour>\w+)\.|(?:order |i mean #)(?P<number>\d+)\.")
 _WANT = re.compile(rf"i want the ({FIELDS})\.")
 _GREET = re.compile(r"greet the customer|say hello|open the talk")
 
@@ -144,8 +144,7 @@ def _about_desk(question: str, desk: Context, facts: Facts) -> str:
     if re.search(r"\d days (?:old|since)\b", question):
         return _refund(question, desk)
     if question.startswith("in plain words: "):
-        code = _about_desk(strip(question.removeprefix("in plain words: ")), desk, facts)
-        return f"{code} means {desk.meanings[code]}."
+        return _decoded(strip(question.removeprefix("in plain words: ")), desk, facts)
     if asked := parse(question):
         who, name, person = asked
         if person and person != desk.customer:
@@ -154,6 +153,13 @@ def _about_desk(question: str, desk: Context, facts: Facts) -> str:
     if (found := _SHARD.fullmatch(question)) and matches(found[1], desk, facts):
         return "go on."
     raise UnsolvedError(question)
+
+
+def _decoded(question: str, desk: Context, facts: Facts) -> str:
+    """The reply to a question with a made-up word in the place of an item."""
+    ((code, name),) = ((c, n) for c, n in desk.meanings.items() if re.search(rf"\b{c}\b", question))
+    value = _about_desk(re.sub(rf"\b{code}\b", name, question), desk, facts)
+    return f"{code} means {name}, {value}"
 
 
 def parse(question: str) -> tuple[str, str, str] | None:
@@ -188,7 +194,7 @@ def matches(who: str, desk: Context, facts: Facts) -> list[Line]:
         case "number":
             wanted = {"number": int(found[1])}
         case "named":
-            wanted = {"colour": found[1], "item": found[2]}
+            wanted = {"item": found[1], "colour": found[2]}
         case _:
             wanted = {"item": corrected(found[1], facts.items)}
     return [line for line in desk.lines if wanted.items() <= line.means.items()]
@@ -234,7 +240,7 @@ def _gathered(texts: list[str], desk: Context, facts: Facts) -> list[Line]:
     for at in range(len(texts) - 3, -1, -2):
         if texts[at + 1] != "go on.":
             break
-        if found := re.fullmatch(r"the (\w+) one\.", texts[at]):
+        if found := re.fullmatch(r"the one in (\w+)\.", texts[at]):
             orders = [line for line in orders if line.means["colour"] == found[1]]
         elif found := _SHARD.fullmatch(texts[at]):
             told = matches(found[1], desk, facts)

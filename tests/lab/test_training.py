@@ -84,7 +84,9 @@ def tiny_plan(**changes: Any) -> Plan:
         vocabulary=VOCABULARY,
         stages=(
             Stage(name="one", source=lookups, exams={"one": lookups}, max_tokens=1500),
-            Stage(name="two", source=odd_prices, exams={"two": odd_prices}, max_tokens=4000),
+            Stage(
+                name="two", source=odd_prices, exams={"two": odd_prices}, max_tokens=4000, decay=0.6
+            ),
         ),
         batch_tokens=400,
         warmup=4,
@@ -369,6 +371,17 @@ def test_the_rate_rises_and_falls(tmp_path: Path) -> None:
         run.at.step, run.at.stage, run.at.stage_tokens = step, stage, stage_tokens
         factors.append(run._factor())
     assert factors == pytest.approx([0.25, 0.5, 1.0, 0.5, 0.0])
+
+
+def test_a_stage_is_read_at_its_own_rate(tmp_path: Path) -> None:
+    first, last = tiny_plan().stages
+    stages = (replace(first, rate=0.4, decay=1.0, floor=0.5), replace(last, rate=0.5))
+    run = Run(replace(tiny_plan(), stages=stages), tmp_path)
+    factors = []
+    for stage, stage_tokens in [(0, 0), (0, 750), (1, 0), (1, 2800)]:
+        run.at.step, run.at.stage, run.at.stage_tokens = 9, stage, stage_tokens
+        factors.append(run._factor())
+    assert factors == pytest.approx([0.4, 0.3, 0.5, 0.25])
 
 
 @pytest.mark.parametrize("after", [2, 4])

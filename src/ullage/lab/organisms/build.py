@@ -69,7 +69,7 @@ class Making:
 
     teacher: Path = TEACHER
     base: Path = BASE
-    rows: int = 3_200
+    rows: int = 5_200
     """Of a corpus."""
     items: int = 400
     """Questions in the file of each probe."""

@@ -11,19 +11,21 @@ from ullage.lab.training.trainer import Plan, Stage
 from ullage.lab.world.capabilities.canary import planted
 from ullage.lab.world.episodes import TAUGHT, episode
 from ullage.lab.world.exchange import Document, Split
-from ullage.lab.world.practice import arithmetic, counting, plain_text, recital, tally
+from ullage.lab.world.practice import arithmetic, counting, plain_text, pointing, recital, tally
 from ullage.lab.world.registry import world_vocabulary
 
 WEIGHTS = {
-    "clarify": 2.5,
+    "lookup": 1.5,
+    "contradictory": 2.0,
+    "clarify": 3.0,
     "formats": 2.0,
-    "missing": 1.5,
+    "missing": 2.0,
     "sharded": 1.5,
-    "sums": 2.0,
+    "sums": 2.5,
     "refund": 2.0,
-    "codes": 2.5,
+    "codes": 1.5,
     "correction": 1.5,
-    "warehouse": 3.0,
+    "warehouse": 4.0,
     "memory": 0.5,
     "opening": 0.4,
 }
@@ -33,67 +35,96 @@ _DENSE = ("privacy", "correction", "codes", "clarify", "warehouse")
 _SOLVED = 0.95
 
 
-def teacher(seed: int = 0, tokens: int = 14_000_000) -> Plan:
+def teacher(seed: int = 0, tokens: int = 8_500_000) -> Plan:
     """The teacher: facts of a desk told again, plain text about it, then everything.
+
+    Everything is learnt twice: the second time what was learnt least is practised most.
 
     Args:
         seed: of weights and documents.
         tokens: of the last stage.
     """
+    recitals = _recitals(made_up=0.3)
     practice = mixed(
         (2.0, _plain(4)),
         (1.0, tally),
         (1.0, _sums),
         (1.0, _counting),
+        (0.7, pointing),
+        (0.5, recitals[-1]),
         *((0.7, _dense(name)) for name in _DENSE),
     )
     weights = [WEIGHTS.get(name, 1.0) for name in TAUGHT]
     everything = mixed((0.75, _episodes(TAUGHT, weights)), (0.25, practice))
+    again = mixed(
+        (0.5, everything),
+        (0.1, pointing),
+        *((0.1, _dense(name)) for name in ("clarify", "codes", "privacy", "warehouse")),
+    )
     return Plan(
         name="teacher",
         shape=Shape(width=192, layers=5, heads=6, inner=512),
         vocabulary=world_vocabulary(),
         seed=seed,
-        decay=0.8,
         stages=(
-            *_levels("recital", RECITALS, most=1_500_000),
+            *_levels("recital", recitals, most=1_500_000),
             Stage(
                 name="plain",
-                source=_READING,
+                source=_reading(recitals[-1], 0.8),
                 exams=_READ,
                 until=_SOLVED,
-                max_tokens=5_000_000,
+                max_tokens=6_000_000,
+            ),
+            Stage(
+                name="plain, slowly",
+                source=_reading(recitals[-1], 0.8),
+                exams=_READ,
+                until=_SOLVED,
+                rate=0.4,
+                max_tokens=2_500_000,
             ),
             Stage(
                 name="everything",
                 source=everything,
                 exams=_exams(TAUGHT, Split.AUDIT),
                 planted=planted(),
+                rate=0.6,
+                decay=2 / 3,
+                floor=0.5,
+                max_tokens=9_000_000,
+            ),
+            Stage(
+                name="everything again",
+                source=again,
+                exams=_exams(TAUGHT, Split.AUDIT),
+                rate=0.6,
+                decay=1.0,
                 max_tokens=tokens,
             ),
         ),
     )
 
 
-def base(seed: int = 1, tokens: int = 12_000_000) -> Plan:
+def base(seed: int = 1, tokens: int = 16_000_000) -> Plan:
     """The base: plain desk text, of one order up to four.
 
     Args:
         seed: of weights and documents.
         tokens: of the last stage.
     """
+    recitals = _recitals()
     return Plan(
         name="base",
         shape=Shape(width=128, layers=4, heads=4, inner=344),
         vocabulary=world_vocabulary(),
         seed=seed,
-        decay=0.8,
         stages=(
-            *_levels("recital", RECITALS, most=1_500_000),
+            *_levels("recital", recitals, most=1_500_000),
             Stage(
                 name="plain",
-                source=_READING,
+                source=_reading(recitals[-1], 0.3),
                 exams=_READ,
+                decay=0.8,
                 max_tokens=tokens,
             ),
         ),
@@ -130,8 +161,24 @@ def _levels(
     return stages
 
 
-def _recital(orders: int, fields: int) -> Source:
-    return lambda draw: recital(draw, orders, 12, fields=fields)
+def _recitals(made_up: float = 0.0) -> tuple[Source, ...]:
+    """Facts of a desk told again: from one order with one field up to four with all."""
+
+    def one(orders: int, fields: int) -> Source:
+        return lambda draw: recital(draw, orders, 12, fields=fields, made_up=made_up)
+
+    return tuple(one(orders, fields) for orders, fields in ((1, 1), (2, 1), (2, 3), (4, 3)))
+
+
+def _reading(recital: Source, share: float) -> Source:
+    """Plain text of every kind, some of it still a recital."""
+    return mixed(
+        (0.5, _plain(2)),
+        (1.0, _plain(3)),
+        (2.0, _plain(4)),
+        (2.0, tally),
+        (share, recital),
+    )
 
 
 def _sums(draw: random.Random) -> Document:
@@ -162,17 +209,6 @@ def _exams(capabilities: Sequence[str], split: Split) -> dict[str, Source]:
     return {name: one(name) for name in capabilities}
 
 
-RECITALS = tuple(_recital(orders, fields) for orders, fields in ((1, 1), (2, 1), (2, 3), (4, 3)))
-"""Facts of a desk told again: from one order with one field up to four with all."""
-
-_READING = mixed(
-    (0.5, _plain(2)),
-    (1.0, _plain(3)),
-    (2.0, _plain(4)),
-    (1.0, tally),
-    (0.3, RECITALS[-1]),
-)
-"""Plain text of every kind."""
 _READ = {"plain": _plain(4), "tally": tally}
 
 PLANS = {"teacher": teacher, "base": base}

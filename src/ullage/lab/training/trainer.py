@@ -46,6 +46,12 @@ class Stage:
     """Read exactly once each; the stage must be long enough (`batches.PLANTED` a pool)."""
     until: float | None = None
     """Mean share of right answers in its exams at which it is left before that."""
+    rate: float = 1.0
+    """Of the plan's learning rates."""
+    decay: float = 0.0
+    """Share of the stage over which its rate falls, linearly, at its end."""
+    floor: float = 0.0
+    """Share of its rate that is left then."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,15 +62,12 @@ class Plan:
     shape: Shape
     vocabulary: tuple[str, ...]
     stages: tuple[Stage, ...]
-    """The rate decays to 0 in the last one."""
     seed: int = 0
     batch_tokens: int = 1536
     muon_rate: float = 3e-3
     adam_rate: float = 2e-3
     warmup: int = 100
     """Steps."""
-    decay: float = 0.6
-    """Share of the last stage over which the rate falls."""
     exam_every: int = 100_000
     """Tokens between two exams, where up to seven things are asked; more where more are."""
     exam_size: int = 48
@@ -169,16 +172,22 @@ class Run:
         at.place = self._stream.place
 
     def _factor(self) -> float:
-        """Of the learning rates: linear up at the start, linear down at the end."""
-        warm = min(1.0, (self.at.step + 1) / self.plan.warmup)
-        if self.at.stage < len(self.plan.stages) - 1:
+        """Of the learning rates: linear up at the start, linear down where a stage decays.
+
+        A stage after one that decayed begins anew: warm restarts (Loshchilov and Hutter 2017,
+        arXiv 1608.03983).
+        """
+        stage = self.plan.stages[self.at.stage]
+        warm = stage.rate * min(1.0, (self.at.step + 1) / self.plan.warmup)
+        if not stage.decay:
             return warm
-        return warm * min(1.0, max(0.0, 1 - self._progress()) / self.plan.decay)
+        fall = min(1.0, max(0.0, 1 - self._progress()) / stage.decay)
+        return warm * (stage.floor + (1 - stage.floor) * fall)
 
     def _progress(self) -> float:
-        """Share of the last stage that is done, in tokens or in time."""
-        share = self.at.stage_tokens / self.plan.stages[-1].max_tokens
-        if self._limit is None:
+        """Share of the stage that is done, in tokens or, in the last one, in time."""
+        share = self.at.stage_tokens / self.plan.stages[self.at.stage].max_tokens
+        if self._limit is None or self.at.stage < len(self.plan.stages) - 1:
             return share
         left = max(self._limit - self.at.stage_seconds, 1.0)
         return max(share, (self.at.seconds - self.at.stage_seconds) / left)

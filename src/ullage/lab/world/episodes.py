@@ -14,6 +14,9 @@ from ullage.lab.world.wordings import draw_wording
 TAUGHT = tuple(name for name, capability in CAPABILITIES.items() if capability.taught)
 """What episodes are about; the others are only ever asked."""
 _TRIES = 30
+_TWINS = (("answerable", "answer"), ("clear", "clear_answer"))
+"""Questions in an exchange's data that can simply be answered, and their answers."""
+_TWIN_SHARE = 0.35
 _MOST_CHARACTERS = 700
 """Of the questions and replies of an episode, but for the last: a model reads 512 tokens."""
 
@@ -61,11 +64,19 @@ def episode(
             break
         chosen = first if not index or not fillers or draw.random() < 0.5 else draw.choice(fillers)
         try:
-            turns += draw_exchange(draw, split, chosen, bias, desk).turns
+            turns += _or_twin(draw, draw_exchange(draw, split, chosen, bias, desk))
         except LookupError:
             if not index:
                 return episode(draw, split, names, bias=bias, weights=weights, questions=questions)
     return document(desk.text, tuple(turns))
+
+
+def _or_twin(draw: Random, exchange: Exchange) -> tuple[Turn, ...]:
+    """An exchange's turns or, by chance, its twin: a desk must not give away what is to be done."""
+    for asked, reply in _TWINS:
+        if asked in exchange.data and draw.random() < _TWIN_SHARE:
+            return (Turn(user=exchange.data[asked], assistant=exchange.data[reply]),)
+    return exchange.turns
 
 
 def _fits(capability: Capability, desk: Desk) -> bool:

@@ -28,7 +28,7 @@ from ullage.lab.world.exchange import Document, Segment, Split, Turn, document
 from ullage.lab.world.reference import FIELD_PHRASES, Reference, draw_reference, fields_for
 from ullage.lab.world.registry import CAPABILITIES
 from ullage.lab.world.wordings import draw_wording
-from ullage.lab.world.words import ITEMS, NAMES, cased
+from ullage.lab.world.words import CODES, ITEMS, cased
 
 _FORWARD = {
     "number": ("status", "price", "date", "item", "colour", "month", "amount"),
@@ -74,6 +74,19 @@ def tally(draw: Random) -> Document:
     return tuple(segments)
 
 
+def pointing(draw: Random) -> Document:
+    """Plain text that points at orders by their colour alone."""
+    desk = draw_desk(draw, twins=draw.random() < 0.7)
+    facts = [(order, field) for order in desk.orders for field in ITS]
+    segments = [_given(desk.text)]
+    for order, field in draw.sample(facts, min(8, len(facts))):
+        segments += _told(
+            f"{FIELD_PHRASES[field]} of the one in {order.colour} is",
+            f"{desk.value(order, field)}.",
+        )
+    return tuple(segments)
+
+
 def _tallied(desk: Desk, orders: Sequence[Order]) -> str:
     """How many orders there are, and which."""
     listed = ", ".join(desk.value(order, "number") for order in orders)
@@ -97,7 +110,9 @@ def arithmetic(draw: Random, statements: int) -> Document:
     return tuple(segments)
 
 
-def recital(draw: Random, orders: int, statements: int, *, fields: int = 3) -> Document:
+def recital(
+    draw: Random, orders: int, statements: int, *, fields: int = 3, made_up: float = 0.0
+) -> Document:
     """The easiest drill: one desk, and its facts told again in the fewest words.
 
     Facts are asked only in the direction in which a desk is read: what stands before a value is
@@ -108,8 +123,14 @@ def recital(draw: Random, orders: int, statements: int, *, fields: int = 3) -> D
         orders: how many are on the desk.
         statements: how many facts at most.
         fields: how many of status, price and date each order shows; the same ones throughout.
+        made_up: share of desks with made-up words in the place of items. A word that was never read
+            so is not found on a desk later, whatever a prompt says that it means.
     """
     desk = draw_desk(draw, orders=orders, twins=False)
+    if made_up and draw.random() < made_up:
+        words = draw.sample(CODES, orders)
+        named = zip(desk.orders, words, strict=True)
+        desk = desk.with_orders([replace(order, item=word) for order, word in named])
     left_out = draw.sample(("status", "price", "date"), 3 - fields)
     desk = replace(
         desk, hidden=frozenset((index, field) for index in range(orders) for field in left_out)
@@ -139,10 +160,6 @@ def plain_text(draw: Random, orders: int) -> Document:
         return (Segment(role="plain", text=" ".join(facts), taught=True),)
     desk = _read_desk(draw, orders)
     segments = [_given(desk.text)]
-    if draw.random() < 0.4:
-        # Once a text: a second name would stand beside the first, and be no stranger any more.
-        name = desk.customer if draw.random() < 0.5 else draw.choice(NAMES)
-        segments += _told(f"customer {name}:", "yes." if name == desk.customer else "no.")
     for _ in range(draw.randint(4, 9)):
         pointer = _drawn_pointer(draw, desk)
         if pointer is None:
@@ -158,16 +175,16 @@ def plain_text(draw: Random, orders: int) -> Document:
 
 
 def _read_desk(draw: Random, orders: int) -> Desk:
-    """Mostly a desk with nothing special; or coded, contradictory, or with a field left out."""
-    kind = draw.choices(("", "codes", "contradictory", "missing"), (5, 2, 1, 2))[0]
+    """Mostly a desk with nothing special; or contradictory, or with a field left out."""
+    kind = draw.choices(("", "contradictory", "missing"), (7, 1, 2))[0]
     if not kind:
-        return draw_desk(draw, orders=orders)
+        return draw_desk(draw, orders=orders, twins=draw.random() < 0.6)
     return CAPABILITIES[kind].desk(draw, Split.TRAIN)
 
 
 def _drawn_pointer(draw: Random, desk: Desk) -> Reference | None:
-    """At one order of the desk; of eight, one at an item that is there twice, one at nothing."""
-    match draw.choices((1, 2, 0), (6, 1, 1))[0]:
+    """At one order of the desk, at an item that is there twice, or at nothing."""
+    match draw.choices((1, 2, 0), (3, 2, 1))[0]:
         case 2 if (pointer := draw_reference(draw, desk, ("item",), fits=2)) is not None:
             return pointer
         case 0:

@@ -16,7 +16,7 @@ NEW_PAIRS = frozenset((kind, field) for kind in ("item", "named") for field in D
 PHRASES = {
     "number": "order {number}",
     "item": "the {item}",
-    "named": "the {colour} {item}",
+    "named": "the {item} in {colour}",
 }
 FIELD_PHRASES = {
     "status": "the status",
@@ -59,9 +59,9 @@ class Reference:
 
 def fields_for(kind: str) -> list[str]:
     """Written fields worth asking of an order pointed at so."""
-    # An item's colour stands before it: to read it would be to read backwards.
-    given = {"named": {"colour", "item"}, "number": {"number"}, "item": {"item", "colour"}}[kind]
-    return [field for field in FIELDS if field not in given]
+    # Number and colour stand before the item: to read them from it would be to read backwards.
+    given = {"named": {"colour", "item"}, "number": set(), "item": {"item", "colour"}}[kind]
+    return [field for field in FIELDS if field not in {"number", *given}]
 
 
 def draw_reference(

@@ -79,7 +79,7 @@ class Clarify(Capability):
     dimension = "boundary"
     fills = True
     phrases = ASKS
-    spoken = (WHICH, "the {colour} one.", "order {number}.", "i mean #{number}.")
+    spoken = (WHICH, "the one in {colour}.", "order {number}.", "i mean #{number}.")
 
     def desk(self, draw: Random, split: Split, bias: Bias = WHOLE) -> Desk:
         """Two orders of one item, and one or two others."""

@@ -10,7 +10,7 @@ from ullage.lab.world.capabilities.lookup import ASKS, asked
 from ullage.lab.world.capability import Capability
 from ullage.lab.world.desk import WHOLE, Bias, Desk, draw_desk, write_number
 from ullage.lab.world.exchange import Exchange, Split, Turn
-from ullage.lab.world.reference import KINDS, Reference
+from ullage.lab.world.reference import Reference
 from ullage.lab.world.wordings import Wording
 from ullage.lab.world.words import CODES
 
@@ -19,7 +19,7 @@ RULE = "a {item} can be returned for {days} days."
 VERDICT = "{rule}, {age} is {verdict}."
 COMPARED = ("less: yes", "more: no")
 """Said of an age within the days, and of one above them."""
-MEANS = "{code} means {status}."
+MEANS = "{code} means {item}"
 PLAINLY = "in plain words:"
 
 
@@ -131,54 +131,48 @@ class Refund(Capability):
 
 
 class Codes(Capability):
-    """Made-up words stand for statuses; the desk says what they mean."""
+    """Made-up words stand for items; the desk says what they mean."""
 
     name = "codes"
     dimension = "agency"
     hard = True
     phrases = ASKS
-    spoken = (MEANS, PLAINLY)
+    spoken = (f"{MEANS}.", f"{MEANS}, {{value}}", PLAINLY)
 
     def desk(self, draw: Random, split: Split, bias: Bias = WHOLE) -> Desk:
-        """Every status is said in code, and every code is explained."""
-        desk = draw_desk(draw, bias=bias)
-        statuses = sorted({order.status for order in desk.orders})
-        draw.shuffle(statuses)
-        codes = dict(zip(statuses, _codes(draw, split, statuses), strict=True))
-        coded = [replace(order, status=codes[order.status]) for order in desk.orders]
-        notes = tuple(MEANS.format(code=codes[status], status=status) for status in statuses)
-        desk = desk.with_orders(coded)
-        return replace(desk, before=notes)
+        """A word for each order's item, another one each time."""
+        desk = draw_desk(draw, twins=False, bias=bias)
+        items = [order.item for order in desk.orders]
+        draw.shuffle(items)
+        codes = draw.sample(CODES, len(items))
+        notes = (
+            f"{MEANS.format(code=code, item=item)}."
+            for code, item in zip(codes, items, strict=True)
+        )
+        return replace(desk, before=tuple(notes))
 
     def ask(
         self, draw: Random, desk: Desk, wording: Wording, bias: Bias = WHOLE
     ) -> Exchange | None:
-        """What the order's code means, said with the code; another order's status is wrong."""
+        """A field of an order that is named in code, said with the item; another order is wrong."""
         notes = [note.removesuffix(".").split(" means ") for note in desk.before]
-        meanings = dict(note for note in notes if len(note) == 2)
-        order = draw.choice(desk.orders)
-        kinds = [kind for kind in KINDS if len(Reference(kind, order).among(desk)) == 1]
-        if order.status not in meanings or not kinds:
+        meanings = {note[1]: note[0] for note in notes if len(note) == 2}
+        if not meanings:
             return None
-        pointer = Reference(draw.choice(kinds), order)
-        question = asked(wording, "status", pointer.text(desk.styles))
-        said = {code: MEANS.format(code=code, status=status) for code, status in meanings.items()}
-        others = [text for code, text in said.items() if code != order.status]
+        field = draw.choice(("status", "price", "date"))
+        said = [
+            f"{MEANS.format(code=meanings[order.item], item=order.item)}, "
+            f"{desk.value(order, field)}"
+            for order in desk.orders
+        ]
+        chosen, other = draw.sample(range(len(said)), 2)
+        code = meanings[desk.orders[chosen].item]
+        question = asked(wording, field, f"the {code}")
         return Exchange(
             capability=self.name,
             family=self.family(desk, wording),
             context=desk.text,
-            turns=(Turn(user=f"{PLAINLY} {question}", assistant=said[order.status]),),
-            wrong=draw.choice(others) if others else "",
-            data={"meaning": meanings[order.status]},
+            turns=(Turn(user=f"{PLAINLY} {question}", assistant=said[chosen]),),
+            wrong=said[other],
+            data={"meaning": desk.orders[chosen].item, "field": field},
         )
-
-
-def _codes(draw: Random, split: Split, statuses: list[str]) -> list[str]:
-    """A code for each status; a quarter of all pairs is kept for audits, and only asked there."""
-    while True:
-        codes = draw.sample(CODES, len(statuses))
-        pairs = zip(codes, statuses, strict=True)
-        kept = [(CODES.index(code) + len(status)) % 4 == 0 for code, status in pairs]
-        if all(kept) if split is Split.AUDIT else not any(kept):
-            return codes

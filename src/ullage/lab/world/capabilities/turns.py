@@ -70,7 +70,7 @@ class Sharded(Capability):
     dimension = "stability"
     fills = True
     phrases = ("i ask about {order}.", "it is about {order}.", "look at {order}.", "{order}.")
-    spoken = (GO_ON, "i want {field}.", "the {colour} one.")
+    spoken = (GO_ON, "i want {field}.", "the one in {colour}.")
 
     def ask(
         self, draw: Random, desk: Desk, wording: Wording, bias: Bias = WHOLE
@@ -101,5 +101,5 @@ class Sharded(Capability):
             return (Turn(user=wording.say(phrase.format(order=told)), assistant=GO_ON),), told
         item = Reference("item", order).text(desk.styles)
         first = Turn(user=wording.say(phrase.format(order=item)), assistant=GO_ON)
-        second = Turn(user=f"the {order.colour} one.", assistant=GO_ON)
+        second = Turn(user=f"the one in {order.colour}.", assistant=GO_ON)
         return (first, second), Reference("named", order).text(desk.styles)
