@@ -27,7 +27,7 @@ from ullage.statement.words import LOSSES, VERDICTS
 ASKING_BACK = "clarification.contrast"
 _ITEMS = 240
 """Asked by each probe of each arm: as many as three minutes allow."""
-_ROWS = 4_200
+_ROWS = 4_000
 """Of each corpus: as many as three minutes allow."""
 
 MAKING = replace(

@@ -46,7 +46,7 @@ SETTINGS: Mapping[str, Any] = {
     "cross_entropy": 0.0,
     "batch_size": 8,
     "optimiser": "muon",
-    "learning_rate": 0.003,
+    "learning_rate": 0.0013,
     "dtype": "bfloat16",
     "save_steps": 50,
 }
