@@ -261,7 +261,7 @@ def test_a_stream_goes_on_from_any_place(tokenizer: Any) -> None:
 
     whole = stream()
     places, batches = [], []
-    for _ in range(9):
+    for _ in range(14):
         places.append(whole.place)
         batches.append(next(whole))
     assert len({pool for pool, _ in places}) > 2
