@@ -60,8 +60,8 @@ class Reference:
 def fields_for(kind: str) -> list[str]:
     """Written fields worth asking of an order pointed at so."""
     # Number and colour stand before the item: to read them from it would be to read backwards.
-    given = {"named": {"colour", "item"}, "number": set(), "item": {"item", "colour"}}[kind]
-    return [field for field in FIELDS if field not in {"number", *given}]
+    given = {"number"} if kind == "number" else {"number", "colour", "item"}
+    return [field for field in FIELDS if field not in given]
 
 
 def draw_reference(
