@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 torch = pytest.importorskip("torch")
 
 from ullage.distill.chunked import chunked_loss  # noqa: E402
+from ullage.distill.divergences import forward_kl  # noqa: E402
 from ullage.distill.objectives import (  # noqa: E402
     IGNORED,
     cross_entropy,
-    forward_kl,
     logits_objective,
     text_objective,
 )

@@ -9,7 +9,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from ullage.distill.objectives import forward_kl  # noqa: E402
+from ullage.distill.divergences import forward_kl  # noqa: E402
 from ullage.distill.vocabulary import align_vocabularies  # noqa: E402
 from ullage.errors import InputError  # noqa: E402
 

@@ -3,14 +3,18 @@
 The head is the dearest tensor of small models with large vocabularies. Here it is applied to a few
 hundred positions at a time, the objective and its gradient are taken, and the logits are dropped:
 the same idea as Liger's fused linear losses (arXiv 2410.10989, §3.2), with any `Objective` in the
-middle. The derivative of the objective is autograd's, so each formula exists once.
+middle.
+
+Within a chunk the objective sees a few rows at a time, and their gradient takes the place of their
+logits. What autograd keeps between forward and backward is then a handful of rows, which stay in
+the processor's cache, and each formula exists once.
 """
 
 # ruff: noqa: N803, N806 - tensors carry their shape as a suffix
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,14 +22,19 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 
 from ullage.distill.objectives import Evidence, Objective
+from ullage.distill.sparse import Teacher
 
 CHUNK = {"cpu": 128}
 """Positions per chunk by device; `CHUNK_ELSEWHERE` on others. 25 MB of fp32 logits at 49k tokens:
 larger blocks are mapped afresh by the allocator each time, which costs more than the arithmetic."""
 CHUNK_ELSEWHERE = 1024
 
-TeacherLogits = Callable[[slice], torch.Tensor]
-"""Teacher logits in the student's vocabulary for some of the N positions, shape (n, V)."""
+BLOCK = {"cpu": 2**18}
+"""Logits that the objective sees at once by device, 1 MB in fp32: what a core's cache holds. On
+others a whole chunk, as launching a kernel costs more there than memory does."""
+
+TeacherAt = Callable[[slice], Teacher]
+"""What the teacher says, in the student's vocabulary, at some of the N positions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +53,9 @@ def chunked_loss(
     bias_V: torch.Tensor | None,
     labels_N: torch.Tensor,
     objective: Objective,
-    teacher_logits: TeacherLogits | None = None,
+    teacher: TeacherAt | None = None,
     *,
+    scale: float = 1.0,
     chunk: int | None = None,
 ) -> ChunkedLoss:
     """The objective summed over N positions, computed `chunk` positions at a time.
@@ -56,7 +66,9 @@ def chunked_loss(
         bias_V: its bias, (V,), where it has one.
         labels_N: the token each position should predict, (N,).
         objective: terms and weights.
-        teacher_logits: called once per chunk, without gradient.
+        teacher: called once per chunk, without gradient.
+        scale: multiplies the total (1 / labels makes a mean of it). A factor applied afterwards
+            gives the same gradient at the price of a second copy of the head's.
         chunk: positions per chunk, chosen by device if left out; changes memory and rounding,
             never the sum.
 
@@ -70,9 +82,10 @@ def chunked_loss(
         bias_V,
         labels_N,
         objective,
-        teacher_logits,
+        teacher,
+        scale,
         chunk or CHUNK.get(hidden_NH.device.type, CHUNK_ELSEWHERE),
-        torch.is_grad_enabled() and (hidden_NH.requires_grad or weight_VH.requires_grad),
+        torch.is_grad_enabled(),
     )
     names = [term.name for term in objective.terms]
     return ChunkedLoss(total, dict(zip(names, terms.unbind(), strict=True)))
@@ -89,56 +102,90 @@ class _ChunkedHead(torch.autograd.Function):
         bias_V: torch.Tensor | None,
         labels_N: torch.Tensor,
         objective: Objective,
-        teacher_logits: TeacherLogits | None,
+        teacher: TeacherAt | None,
+        scale: float,
         chunk: int,
-        with_grad: bool,
+        grad_enabled: bool,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         dtype = _compute_dtype(hidden_NH)
         head_VH = weight_VH.to(dtype)
         head_bias_V = None if bias_V is None else bias_V.to(dtype)
         sum_dtype = torch.promote_types(weight_VH.dtype, torch.float32)
-        terms_T = torch.zeros(len(objective.terms), dtype=sum_dtype, device=hidden_NH.device)
-        total = torch.zeros((), dtype=sum_dtype, device=hidden_NH.device)
-        d_hidden = torch.zeros_like(hidden_NH) if with_grad else None
-        d_weight = torch.zeros_like(weight_VH, dtype=sum_dtype) if with_grad else None
-        d_bias = torch.zeros_like(bias_V) if with_grad and bias_V is not None else None
+        # The total, then every term.
+        sums = torch.zeros(1 + len(objective.terms), dtype=sum_dtype, device=hidden_NH.device)
+        wanted = [grad_enabled and needed for needed in ctx.needs_input_grad[:3]]
+        d_hidden_NH = torch.zeros_like(hidden_NH) if wanted[0] else None
+        d_weight_VH = torch.zeros_like(weight_VH, dtype=sum_dtype) if wanted[1] else None
+        d_bias_V = torch.zeros_like(weight_VH[:, 0], dtype=sum_dtype) if wanted[2] else None
         with torch.autocast(hidden_NH.device.type, enabled=False):
-            for start in range(0, hidden_NH.shape[0], chunk):
-                here = slice(start, min(start + chunk, hidden_NH.shape[0]))
+            for here in _slices(hidden_NH.shape[0], chunk):
                 hidden_nH = hidden_NH[here].to(dtype)
                 logits_nV = F.linear(hidden_nH, head_VH, head_bias_V)
-                # Softmax sums over the vocabulary: never in half precision.
-                logits_nV = logits_nV.to(torch.promote_types(dtype, torch.float32))
-                teacher_nV = None if teacher_logits is None else teacher_logits(here)
-                with torch.set_grad_enabled(with_grad):
-                    logits_nV.requires_grad_(with_grad)
-                    values = objective.values(Evidence(logits_nV, labels_N[here], teacher_nV))
-                    loss = objective.total(values).sum()
-                del teacher_nV
-                total += loss.detach()
-                terms_T += torch.stack([value.detach().sum() for value in values.values()])
-                if d_hidden is None or d_weight is None:
-                    continue
-                d_logits_nV = torch.autograd.grad(loss, logits_nV)[0].to(dtype)
-                d_hidden[here] = (d_logits_nV @ head_VH).to(d_hidden.dtype)
-                d_weight += d_logits_nV.T @ hidden_nH
-                if d_bias is not None:
-                    d_bias += d_logits_nV.sum(dim=0).to(d_bias.dtype)
-        ctx.save_for_backward(d_hidden, d_weight, d_bias)
-        ctx.weight_dtype = weight_VH.dtype
+                said = None if teacher is None else teacher(here)
+                sums += _descend(logits_nV, labels_N[here], said, objective, scale, any(wanted))
+                del said
+                if d_hidden_NH is not None:
+                    d_hidden_NH[here] = (logits_nV @ head_VH).to(d_hidden_NH.dtype)
+                if d_weight_VH is not None:
+                    _add_product(d_weight_VH, logits_nV.T, hidden_nH)
+                if d_bias_V is not None:
+                    d_bias_V += logits_nV.sum(dim=0, dtype=sum_dtype)
+        ctx.save_for_backward(d_hidden_NH, d_weight_VH, d_bias_V)
+        ctx.dtypes = [None if x is None else x.dtype for x in (hidden_NH, weight_VH, bias_V)]
+        total, terms_T = sums[0].clone(), sums[1:].clone()
         ctx.mark_non_differentiable(terms_T)
         return total, terms_T
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Any) -> Any:
-        scale = grad_outputs[0]
-        d_hidden, d_weight, d_bias = ctx.saved_tensors
-        return (
-            d_hidden * scale,
-            (d_weight * scale).to(ctx.weight_dtype),
-            None if d_bias is None else d_bias * scale,
-            *([None] * 5),
+        factor = grad_outputs[0]
+        grads = ctx.saved_tensors
+        if factor != 1:
+            grads = [None if grad is None else grad * factor for grad in grads]
+        cast = (
+            None if grad is None else grad.to(dtype)
+            for grad, dtype in zip(grads, ctx.dtypes, strict=True)
         )
+        return (*cast, *([None] * 6))
+
+
+@torch.no_grad()
+def _descend(
+    logits_nV: torch.Tensor,
+    labels_n: torch.Tensor,
+    teacher: Teacher | None,
+    objective: Objective,
+    scale: float,
+    with_grad: bool,
+) -> torch.Tensor:
+    """Sums of the scaled total and of each term; logits are replaced by the total's gradient."""
+    sums: list[torch.Tensor] = []
+    columns = logits_nV.shape[1]
+    block = max(BLOCK.get(logits_nV.device.type, logits_nV.numel()) // columns, 1)
+    for rows in _slices(len(logits_nV), block):
+        # Softmax sums over the vocabulary: never in half precision.
+        part_bV = logits_nV[rows].to(torch.promote_types(logits_nV.dtype, torch.float32))
+        said = None if teacher is None else teacher[rows]
+        with torch.set_grad_enabled(with_grad):
+            part_bV = part_bV.detach().requires_grad_(with_grad)
+            values = objective.values(Evidence(part_bV, labels_n[rows], said))
+            loss = scale * objective.total(values).sum()
+        if with_grad:
+            logits_nV[rows] = torch.autograd.grad(loss, part_bV)[0]
+        sums.append(torch.stack([loss.detach(), *(x.detach().sum() for x in values.values())]))
+    return torch.stack(sums).sum(dim=0)
+
+
+def _slices(rows: int, size: int) -> Iterator[slice]:
+    return (slice(start, min(start + size, rows)) for start in range(0, rows, size))
+
+
+def _add_product(sum_VH: torch.Tensor, left_Vn: torch.Tensor, right_nH: torch.Tensor) -> None:
+    """Sum += left @ right; of one dtype without room for the product, which is as large."""
+    if sum_VH.dtype == left_Vn.dtype:
+        sum_VH.addmm_(left_Vn, right_nH)
+    else:
+        sum_VH += left_Vn @ right_nH
 
 
 def _compute_dtype(hidden_NH: torch.Tensor) -> torch.dtype:

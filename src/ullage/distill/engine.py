@@ -328,7 +328,7 @@ def mean_terms(
         if report is not None:
             report(min(start + recipe.batch_size, len(ordered)), len(ordered))
     means = tally.means()
-    weighted = sum(term.weight * means[term.name] for term in module.objective.terms)
+    weighted = sum(weight * means[name] for name, weight in module.objective.weights.items())
     return {"loss": weighted, **means}
 
 

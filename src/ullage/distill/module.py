@@ -115,13 +115,14 @@ class DistillationModule(nn.Module):
         mask_BT = labels != IGNORED
         hidden_NH = trunk(self.student, input_ids)[mask_BT]
         (teacher,) = self._teacher
-        teacher_logits = None
+        teacher_at = None
         if teacher is not None:
             teacher_hidden_NH = teacher.hidden(input_ids, mask_BT)
 
-            def teacher_logits(here: slice) -> torch.Tensor:
+            def teacher_at(here: slice) -> torch.Tensor:
                 return teacher.logits(teacher_hidden_NH[here])
 
+        items = mask_BT.sum() if num_items_in_batch is None else num_items_in_batch
         head = self.student.get_output_embeddings()
         sums = chunked_loss(
             hidden_NH,
@@ -129,12 +130,12 @@ class DistillationModule(nn.Module):
             getattr(head, "bias", None),
             labels[mask_BT],
             self.objective,
-            teacher_logits,
+            teacher_at,
+            # A batch without a label has loss 0, not 0/0.
+            scale=1.0 / max(int(items), 1),
             chunk=self.chunk,
         )
-        items = mask_BT.sum() if num_items_in_batch is None else num_items_in_batch
-        # A batch without a label has loss 0, not 0/0.
-        return {"loss": sums.total / max(int(items), 1), **sums.terms}
+        return {"loss": sums.total, **sums.terms}
 
 
 def trunk(model: Any, ids_BT: torch.Tensor) -> torch.Tensor:

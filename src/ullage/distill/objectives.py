@@ -1,59 +1,28 @@
-"""Distillation losses as pure functions of logits, and the weighted sum a recipe makes of them.
+"""What a student minimises: a weighted sum of named terms over supervised positions.
 
-Shapes in names: N supervised positions, V rows of the student's vocabulary. Every function returns
-one value per position and leaves the reduction to its caller, so that a chunk of positions and all
-of them are computed by the same lines.
+Shapes in names: N supervised positions, V rows of the student's vocabulary. Every term gives one
+value per position and leaves the reduction to its caller, so that a chunk of positions and all of
+them are computed by the same lines.
 """
 
 # ruff: noqa: N803, N806, N815 - tensors carry their shape as a suffix
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - the name every torch code base uses
 
+from ullage.distill.divergences import Divergence, forward_kl
 from ullage.distill.signals import Signal
+from ullage.distill.sparse import Teacher, TopK
 
 IGNORED = -100
 """Label of a position that is not supervised, as in torch and transformers."""
-
-
-def forward_kl(
-    student_logits_NV: torch.Tensor,
-    teacher_logits_NV: torch.Tensor,
-    temperature: float = 1.0,
-) -> torch.Tensor:
-    """KL(teacher || student) at a temperature, times its square.
-
-    With p = softmax(t / T) and q = softmax(s / T), the value is T² Σ p (log p − log q). Dividing
-    logits by T shrinks gradients by about 1/T²; the factor keeps the balance with cross-entropy
-    where it was (Hinton, Vinyals, Dean 2015, arXiv 1503.02531, §2).
-
-    Args:
-        student_logits_NV: student logits, shape (N, V).
-        teacher_logits_NV: teacher logits in the student's vocabulary, shape (N, V); −inf where the
-            teacher has no such token, which then adds nothing.
-        temperature: T > 0.
-
-    Returns:
-        Nats per position, shape (N,), never negative but for rounding.
-    """
-    log_p_NV = _log_softmax(teacher_logits_NV, temperature)
-    log_q_NV = _log_softmax(student_logits_NV, temperature)
-    # p·(log p − log q) is 0 where p is 0, but 0·(−inf) would be nan.
-    finite_log_p_NV = log_p_NV.clamp_min(torch.finfo(log_p_NV.dtype).min)
-    return (log_p_NV.exp() * (finite_log_p_NV - log_q_NV)).sum(dim=-1) * temperature**2
-
-
-def cross_entropy(
-    student_logits_NV: torch.Tensor,
-    labels_N: torch.Tensor,
-) -> torch.Tensor:
-    """−log q of each label at temperature 1, shape (N,); 0 where the label is `IGNORED`."""
-    return F.cross_entropy(student_logits_NV, labels_N, reduction="none", ignore_index=IGNORED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +31,34 @@ class Evidence:
 
     student_logits_NV: torch.Tensor
     labels_N: torch.Tensor
-    teacher_logits_NV: torch.Tensor | None = None
-    """None where the recipe uses no teacher logits."""
+    teacher: Teacher | None = None
+    """None where the recipe asks no teacher for probabilities."""
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """A weight that goes from one value to another while training."""
+
+    start: float
+    end: float
+    over: tuple[float, float] = (0.0, 1.0)
+    """Shares of all steps between which it moves; before and after, it stands still."""
+    shape: Literal["linear", "cosine"] = "linear"
+    """`cosine` leaves and arrives slowly."""
+
+    def __post_init__(self) -> None:
+        first, last = self.over
+        if not 0.0 <= first < last <= 1.0:
+            raise ValueError(f"a schedule over {self.over} is not over a part of (0, 1)")
+
+    def at(self, progress: float) -> float:
+        """The weight after a share of all steps."""
+        first, last = self.over
+        way = min(max((progress - first) / (last - first), 0.0), 1.0)
+        if self.shape == "cosine":
+            way = (1.0 - math.cos(math.pi * way)) / 2.0
+        # Of this form both ends are met exactly.
+        return (1.0 - way) * self.start + way * self.end
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +66,7 @@ class Term:
     """One named part of the loss."""
 
     name: str
-    weight: float
+    weight: float | Schedule
     eats: Signal | None
     """The teacher signal it needs, None where the corpus's references do; see
     `ullage.distill.signals` for who can give each."""
@@ -84,11 +79,32 @@ class Objective:
     """A weighted sum of named terms; the one thing the engine knows about a method."""
 
     terms: tuple[Term, ...]
+    progress: float = 0.0
+    """Share of all steps that are done: schedules are read here."""
+
+    def __post_init__(self) -> None:
+        names = [term.name for term in self.terms]
+        if len(set(names)) < len(names):
+            raise ValueError(f"terms {names}: each needs a name of its own")
+
+    def at(self, progress: float) -> Objective:
+        """The same objective after a share of all steps."""
+        return replace(self, progress=progress)
 
     @property
     def eats(self) -> frozenset[Signal]:
         """Every teacher signal some term needs."""
         return frozenset(term.eats for term in self.terms if term.eats is not None)
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """Each term's weight, as of `progress`."""
+        return {
+            term.name: term.weight.at(self.progress)
+            if isinstance(term.weight, Schedule)
+            else term.weight
+            for term in self.terms
+        }
 
     def values(self, evidence: Evidence) -> dict[str, torch.Tensor]:
         """Each term per position, unweighted."""
@@ -96,7 +112,64 @@ class Objective:
 
     def total(self, values: dict[str, torch.Tensor]) -> torch.Tensor:
         """The weighted sum of `values`, of the same shape."""
-        return torch.stack([term.weight * values[term.name] for term in self.terms]).sum(dim=0)
+        return torch.stack([weight * values[name] for name, weight in self.weights.items()]).sum(
+            dim=0
+        )
+
+
+def divergence_term(
+    name: str,
+    divergence: Divergence,
+    weight: float | Schedule = 1.0,
+    temperature: float = 1.0,
+) -> Term:
+    """A divergence from whatever the teacher gives: dense logits, a top k or sampled ids.
+
+    Args:
+        name: of the term.
+        divergence: a function of `ullage.distill.divergences`; where it has a parameter of its
+            own, bound with `functools.partial`.
+        weight: in the objective.
+        temperature: of the loss. A sparse teacher has one already: the two have to agree.
+    """
+
+    def value(evidence: Evidence) -> torch.Tensor:
+        student_NV, teacher = evidence.student_logits_NV, evidence.teacher
+        if teacher is None:
+            raise ValueError(f"{name} needs the teacher's probabilities")
+        if isinstance(teacher, torch.Tensor):
+            return divergence(student_NV, teacher, temperature)
+        if teacher.temperature != temperature:
+            raise ValueError(
+                f"{name} is at temperature {temperature}, the teacher's probabilities at "
+                f"{teacher.temperature}"
+            )
+        if isinstance(teacher, TopK):
+            if teacher.log_background_V is not None:
+                return divergence(student_NV, teacher.dense(), temperature)
+            return divergence(*teacher.outcomes(student_NV), temperature)
+        if divergence is not forward_kl:
+            raise ValueError(f"{name}: sampled ids estimate forward KL alone")
+        return teacher.forward_kl(student_NV)
+
+    return Term(name, weight, Signal.LOGITS, value)
+
+
+def cross_entropy_term(weight: float | Schedule = 1.0, eats: Signal | None = None) -> Term:
+    """Cross-entropy on the labels, as a term."""
+
+    def value(evidence: Evidence) -> torch.Tensor:
+        return cross_entropy(evidence.student_logits_NV, evidence.labels_N)
+
+    return Term("cross_entropy", weight, eats, value)
+
+
+def cross_entropy(
+    student_logits_NV: torch.Tensor,
+    labels_N: torch.Tensor,
+) -> torch.Tensor:
+    """−log q of each label at temperature 1, shape (N,); 0 where the label is `IGNORED`."""
+    return F.cross_entropy(student_logits_NV, labels_N, reduction="none", ignore_index=IGNORED)
 
 
 def logits_objective(temperature: float, cross_entropy_share: float) -> Objective:
@@ -104,30 +177,14 @@ def logits_objective(temperature: float, cross_entropy_share: float) -> Objectiv
 
     Both terms are always computed, so that a weight of 0 still reports what it ignores.
     """
-
-    def kl(evidence: Evidence) -> torch.Tensor:
-        if evidence.teacher_logits_NV is None:
-            raise ValueError("forward KL needs the teacher's logits")
-        return forward_kl(evidence.student_logits_NV, evidence.teacher_logits_NV, temperature)
-
     return Objective(
         (
-            Term("forward_kl", 1.0 - cross_entropy_share, Signal.LOGITS, kl),
-            Term("cross_entropy", cross_entropy_share, None, _reference_cross_entropy),
+            divergence_term("forward_kl", forward_kl, 1.0 - cross_entropy_share, temperature),
+            cross_entropy_term(cross_entropy_share),
         )
     )
 
 
 def text_objective() -> Objective:
     """Cross-entropy on text: sequence-level distillation (Kim and Rush 2016, arXiv 1606.07947)."""
-    return Objective((Term("cross_entropy", 1.0, Signal.TEXT, _reference_cross_entropy),))
-
-
-def _reference_cross_entropy(evidence: Evidence) -> torch.Tensor:
-    return cross_entropy(evidence.student_logits_NV, evidence.labels_N)
-
-
-def _log_softmax(logits_NV: torch.Tensor, temperature: float) -> torch.Tensor:
-    # A pass over positions x vocabulary costs as much as the softmax: no division by 1.
-    scaled_NV = logits_NV if temperature == 1.0 else logits_NV / temperature
-    return F.log_softmax(scaled_NV, dim=-1)
+    return Objective((cross_entropy_term(eats=Signal.TEXT),))

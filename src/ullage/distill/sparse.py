@@ -1,0 +1,244 @@
+"""A teacher's distribution in a few numbers per position, as a cache keeps it.
+
+Two kinds, since there are two honest things to do with what is left out. `TopK` lists the likeliest
+tokens and says how much is not listed; that rest is one more outcome, or is spread by a model of
+it. `Sampled` is a random list whose expectation is the whole distribution. (Dropping the rest and
+calling the list a distribution, or summing over the list alone, gives a KL that can be negative and
+a student that is too sure of itself: *Sparse Logit Sampling*, Anshumann et al., ACL 2025, arXiv
+2503.16870, §3.)
+
+Probabilities are those at one temperature, which the type carries: from the top k of one the top k
+of another cannot be had, as the rest would have to be known.
+
+Shapes in names: N positions, V tokens of the student's vocabulary, K entries.
+"""
+
+# ruff: noqa: N803, N806, N815 - tensors carry their shape as a suffix
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+
+from ullage.distill.divergences import tempered
+
+
+@dataclass(frozen=True, slots=True)
+class TopK:
+    """The likeliest tokens and the mass of the rest."""
+
+    ids_NK: torch.Tensor
+    """Token ids of the student's vocabulary, int64, distinct in each row."""
+    log_probs_NK: torch.Tensor
+    """Their log-probabilities; −inf for a token that the teacher lacks."""
+    log_tail_N: torch.Tensor
+    """Log of the mass that is not listed; −inf where nothing is left."""
+    temperature: float = 1.0
+    """Of the teacher's softmax."""
+    log_background_V: torch.Tensor | None = None
+    """A model of the rest, unnormalised (log of unigram frequencies, say): each unlisted token gets
+    a share of the tail in this proportion. None: the rest stays one outcome."""
+
+    @classmethod
+    def of(
+        cls,
+        teacher_logits_NV: torch.Tensor,
+        k: int,
+        temperature: float = 1.0,
+        log_background_V: torch.Tensor | None = None,
+    ) -> TopK:
+        """The k likeliest tokens of dense logits, all V of them where k ≥ V."""
+        log_p_NV = F.log_softmax(tempered(teacher_logits_NV, temperature), dim=-1)
+        log_probs_NK, ids_NK = log_p_NV.topk(min(k, log_p_NV.shape[-1]), dim=-1)
+        log_tail_N = _log_mass_outside(log_p_NV, ids_NK)
+        return cls(ids_NK, log_probs_NK, log_tail_N, temperature, log_background_V)
+
+    @classmethod
+    def listed(
+        cls,
+        ids_NK: torch.Tensor,
+        log_probs_NK: torch.Tensor,
+        temperature: float = 1.0,
+        log_background_V: torch.Tensor | None = None,
+    ) -> TopK:
+        """A list that does not say what its tail is: the mass it lacks.
+
+        Rounded probabilities may sum to 1 or more. The tail is never less than the precision of
+        their sum, as a softmax leaves no token without mass; the excess goes when the outcomes are
+        normalised.
+        """
+        tail_N = 1.0 - log_probs_NK.exp().sum(dim=-1)
+        log_tail_N = tail_N.clamp_min(torch.finfo(tail_N.dtype).eps).log()
+        return cls(ids_NK, log_probs_NK, log_tail_N, temperature, log_background_V)
+
+    def __getitem__(self, rows: slice) -> TopK:
+        """Some of the positions."""
+        return replace(
+            self,
+            ids_NK=self.ids_NK[rows],
+            log_probs_NK=self.log_probs_NK[rows],
+            log_tail_N=self.log_tail_N[rows],
+        )
+
+    def outcomes(self, student_logits_NV: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Both distributions over the listed tokens and, as one outcome, the rest.
+
+        Merging outcomes never raises an f-divergence (data processing inequality), so a divergence
+        of these is a lower bound of the dense one, and never negative.
+
+        Args:
+            student_logits_NV: (N, V).
+
+        Returns:
+            Logits of student and teacher, (N, K + 1), to be read at `temperature`.
+        """
+        listed_NK = student_logits_NV.gather(1, self.ids_NK)
+        log_rest_N = _log_mass_outside(tempered(student_logits_NV, self.temperature), self.ids_NK)
+        # Where all V tokens are listed there is no rest: the student's gets a logit so low that its
+        # probability is 0 and yet finite, and the teacher's, which rounding alone can fill, −inf.
+        no_rest_N = log_rest_N.isneginf()
+        nowhere_N = listed_NK.detach().amin(dim=1) - 1e3 * self.temperature
+        rest_N = torch.where(no_rest_N, nowhere_N, self.temperature * log_rest_N)
+        tail_N = self.log_tail_N.masked_fill(no_rest_N, -math.inf)
+        teacher_NO = torch.cat([self.log_probs_NK, tail_N[:, None]], dim=1)
+        return torch.cat([listed_NK, rest_N[:, None]], dim=1), self.temperature * teacher_NO
+
+    def dense(self) -> torch.Tensor:
+        """The distribution rebuilt with the background, as logits (N, V) at `temperature`.
+
+        Where the background has nothing outside the list, the listed tokens share the tail.
+
+        Raises:
+            ValueError: there is no background.
+        """
+        if self.log_background_V is None:
+            raise ValueError("a top k without a background cannot be rebuilt; give one")
+        rest_NV = self.log_background_V.expand(len(self.ids_NK), -1)
+        log_rest_N = _log_mass_outside(rest_NV, self.ids_NK)
+        shift_N = torch.where(log_rest_N.isneginf(), 0.0, self.log_tail_N - log_rest_N)
+        log_p_NV = (rest_NV + shift_N[:, None]).scatter_(1, self.ids_NK, self.log_probs_NK)
+        return self.temperature * log_p_NV
+
+
+class _Proposal(NamedTuple):
+    """From what the ids of a `Sampled` are taken."""
+
+    log_p_NV: torch.Tensor
+    """The teacher."""
+    log_rest_NV: torch.Tensor
+    """The same without the top, unnormalised."""
+    log_r_NV: torch.Tensor
+    """What samples are drawn from."""
+    top_Nk: torch.Tensor
+    """Ids that are taken whatever happens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sampled:
+    """A random list of tokens whose weights are the teacher's probabilities on average.
+
+    Any function linear in p is estimated without bias: cross-entropy against the teacher, forward
+    KL, and their gradients (arXiv 2503.16870, §4). Others are not linear in p, and are not offered.
+    """
+
+    ids_NK: torch.Tensor
+    """Token ids of the student's vocabulary, int64; one may be listed more than once."""
+    weights_NK: torch.Tensor
+    """E[sum of a token's weights] is its probability; a row need not sum to 1."""
+    log_probs_NK: torch.Tensor
+    """The teacher's, finite. The gradient does not depend on them, the value does."""
+    temperature: float = 1.0
+    """Of the teacher's softmax."""
+
+    @classmethod
+    def draw(
+        cls,
+        teacher_logits_NV: torch.Tensor,
+        samples: int,
+        temperature: float = 1.0,
+        *,
+        top: int = 0,
+        power: float = 1.0,
+        generator: torch.Generator | None = None,
+    ) -> Sampled:
+        """Draw from dense logits.
+
+        Args:
+            teacher_logits_NV: (N, V).
+            samples: tokens drawn per position, with replacement.
+            temperature: T > 0.
+            top: the likeliest tokens that are taken as they are, with their probabilities; only
+                the rest is then left to chance.
+            power: what is left to chance is drawn in proportion to p^power; 1 gives every sample
+                of a position the same weight.
+            generator: of the randomness.
+        """
+        proposal = _propose(teacher_logits_NV, temperature, top, power)
+        drawn_NS = proposal.log_r_NV.exp().multinomial(
+            samples, replacement=True, generator=generator
+        )
+        return cls._weighed(proposal, drawn_NS, temperature)
+
+    @classmethod
+    def weigh(
+        cls,
+        teacher_logits_NV: torch.Tensor,
+        drawn_NS: torch.Tensor,
+        temperature: float = 1.0,
+        *,
+        top: int = 0,
+        power: float = 1.0,
+    ) -> Sampled:
+        """What `draw` makes of it when chance picks `drawn_NS`."""
+        proposal = _propose(teacher_logits_NV, temperature, top, power)
+        return cls._weighed(proposal, drawn_NS, temperature)
+
+    @classmethod
+    def _weighed(cls, proposal: _Proposal, drawn_NS: torch.Tensor, temperature: float) -> Sampled:
+        log_p_NV, log_rest_NV, log_r_NV, top_Nk = proposal
+        log_ratio_NS = log_rest_NV.gather(1, drawn_NS) - log_r_NV.gather(1, drawn_NS)
+        certain_Nk = log_p_NV.gather(1, top_Nk).exp()
+        weights_NK = torch.cat([certain_Nk, log_ratio_NS.exp() / drawn_NS.shape[1]], dim=1)
+        ids_NK = torch.cat([top_Nk, drawn_NS], dim=1)
+        return cls(ids_NK, weights_NK, log_p_NV.gather(1, ids_NK), temperature)
+
+    def __getitem__(self, rows: slice) -> Sampled:
+        """Some of the positions."""
+        return replace(
+            self,
+            ids_NK=self.ids_NK[rows],
+            weights_NK=self.weights_NK[rows],
+            log_probs_NK=self.log_probs_NK[rows],
+        )
+
+    def forward_kl(self, student_logits_NV: torch.Tensor) -> torch.Tensor:
+        """T² Σ w (log p − log q), whose expectation is T² KL(p ‖ q), (N,); may be negative."""
+        logits_NV = tempered(student_logits_NV, self.temperature)
+        log_q_NK = logits_NV.gather(1, self.ids_NK) - logits_NV.logsumexp(dim=1, keepdim=True)
+        return self.temperature**2 * (self.weights_NK * (self.log_probs_NK - log_q_NK)).sum(dim=1)
+
+
+Teacher = torch.Tensor | TopK | Sampled
+"""What is known of a teacher at N positions: dense logits (N, V), or a sparse kind."""
+
+
+def _log_mass_outside(logits_NV: torch.Tensor, ids_NK: torch.Tensor) -> torch.Tensor:
+    """Logsumexp over the tokens that are not listed; from 1 − Σ nothing would be left of it."""
+    return logits_NV.scatter(1, ids_NK, -math.inf).logsumexp(dim=1)
+
+
+def _propose(
+    teacher_logits_NV: torch.Tensor, temperature: float, top: int, power: float
+) -> _Proposal:
+    log_p_NV = F.log_softmax(tempered(teacher_logits_NV, temperature), dim=-1)
+    top_Nk = log_p_NV.topk(min(top, log_p_NV.shape[-1]), dim=-1).indices
+    # Finite, so that a row of which nothing is left to chance is drawn evenly, with weights of 0.
+    lowest = torch.finfo(log_p_NV.dtype).min
+    log_p_NV = log_p_NV.clamp_min(lowest)
+    log_rest_NV = log_p_NV.scatter(1, top_Nk, lowest)
+    log_r_NV = F.log_softmax((power * log_rest_NV).clamp_min(lowest), dim=-1)
+    return _Proposal(log_p_NV, log_rest_NV, log_r_NV, top_Nk)
