@@ -25,8 +25,9 @@ from ullage.distill.objectives import Evidence, Objective
 from ullage.distill.sparse import Teacher
 
 CHUNK = {"cpu": 128}
-"""Positions per chunk by device; `CHUNK_ELSEWHERE` on others. 25 MB of fp32 logits at 49k tokens:
-larger blocks are mapped afresh by the allocator each time, which costs more than the arithmetic."""
+"""Positions per chunk of fp32 by device, twice as many in half precision; `CHUNK_ELSEWHERE` on
+others. 25 MB of logits at 49k tokens: larger ones are mapped afresh by the allocator each time,
+which costs more than the arithmetic."""
 CHUNK_ELSEWHERE = 1024
 
 BLOCK = {"cpu": 2**18}
@@ -84,7 +85,7 @@ def chunked_loss(
         objective,
         teacher,
         scale,
-        chunk or CHUNK.get(hidden_NH.device.type, CHUNK_ELSEWHERE),
+        chunk,
         torch.is_grad_enabled(),
     )
     names = [term.name for term in objective.terms]
@@ -104,7 +105,7 @@ class _ChunkedHead(torch.autograd.Function):
         objective: Objective,
         teacher: TeacherAt | None,
         scale: float,
-        chunk: int,
+        chunk: int | None,
         grad_enabled: bool,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         dtype = _compute_dtype(hidden_NH)
@@ -117,8 +118,9 @@ class _ChunkedHead(torch.autograd.Function):
         d_hidden_NH = torch.zeros_like(hidden_NH) if wanted[0] else None
         d_weight_VH = torch.zeros_like(weight_VH, dtype=sum_dtype) if wanted[1] else None
         d_bias_V = torch.zeros_like(weight_VH[:, 0], dtype=sum_dtype) if wanted[2] else None
+        add_product = _adder(d_weight_VH, dtype)
         with torch.autocast(hidden_NH.device.type, enabled=False):
-            for here in _slices(hidden_NH.shape[0], chunk):
+            for here in _slices(hidden_NH.shape[0], chunk or _chunk(hidden_NH.device, dtype)):
                 hidden_nH = hidden_NH[here].to(dtype)
                 logits_nV = F.linear(hidden_nH, head_VH, head_bias_V)
                 said = None if teacher is None else teacher(here)
@@ -126,8 +128,7 @@ class _ChunkedHead(torch.autograd.Function):
                 del said
                 if d_hidden_NH is not None:
                     d_hidden_NH[here] = (logits_nV @ head_VH).to(d_hidden_NH.dtype)
-                if d_weight_VH is not None:
-                    _add_product(d_weight_VH, logits_nV.T, hidden_nH)
+                add_product(logits_nV.T, hidden_nH)
                 if d_bias_V is not None:
                     d_bias_V += logits_nV.sum(dim=0, dtype=sum_dtype)
         ctx.save_for_backward(d_hidden_NH, d_weight_VH, d_bias_V)
@@ -163,9 +164,10 @@ def _descend(
     columns = logits_nV.shape[1]
     block = max(BLOCK.get(logits_nV.device.type, logits_nV.numel()) // columns, 1)
     for rows in _slices(len(logits_nV), block):
-        # Softmax sums over the vocabulary: never in half precision.
-        part_bV = logits_nV[rows].to(torch.promote_types(logits_nV.dtype, torch.float32))
+        part_bV = _widened(logits_nV[rows])
         said = None if teacher is None else teacher[rows]
+        if isinstance(said, torch.Tensor):
+            said = _widened(said)
         with torch.set_grad_enabled(with_grad):
             part_bV = part_bV.detach().requires_grad_(with_grad)
             values = objective.values(Evidence(part_bV, labels_n[rows], said))
@@ -176,16 +178,31 @@ def _descend(
     return torch.stack(sums).sum(dim=0)
 
 
+def _widened(tensor: torch.Tensor) -> torch.Tensor:
+    """At least in fp32: a softmax sums over the vocabulary."""
+    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
+
+
 def _slices(rows: int, size: int) -> Iterator[slice]:
     return (slice(start, min(start + size, rows)) for start in range(0, rows, size))
 
 
-def _add_product(sum_VH: torch.Tensor, left_Vn: torch.Tensor, right_nH: torch.Tensor) -> None:
-    """Sum += left @ right; of one dtype without room for the product, which is as large."""
-    if sum_VH.dtype == left_Vn.dtype:
-        sum_VH.addmm_(left_Vn, right_nH)
-    else:
-        sum_VH += left_Vn @ right_nH
+def _chunk(device: torch.device, dtype: torch.dtype) -> int:
+    if device.type not in CHUNK:
+        return CHUNK_ELSEWHERE
+    return CHUNK[device.type] * torch.float32.itemsize // dtype.itemsize
+
+
+def _adder(
+    sum_VH: torch.Tensor | None, dtype: torch.dtype
+) -> Callable[[torch.Tensor, torch.Tensor], object]:
+    """``sum += left @ right`` without taking room for a product as large as the head each time."""
+    if sum_VH is None:
+        return lambda left_Vn, right_nH: None
+    if sum_VH.dtype == dtype:
+        return sum_VH.addmm_
+    product_VH = torch.empty_like(sum_VH, dtype=dtype)
+    return lambda left_Vn, right_nH: sum_VH.add_(torch.mm(left_Vn, right_nH, out=product_VH))
 
 
 def _compute_dtype(hidden_NH: torch.Tensor) -> torch.dtype:

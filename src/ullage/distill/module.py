@@ -39,11 +39,9 @@ class LogitsTeacher:
 
     @torch.no_grad()
     def logits(self, hidden_NH: torch.Tensor) -> torch.Tensor:
-        """Logits in the student's vocabulary, (N, V), at least in float32."""
+        """Logits in the student's vocabulary, (N, V), in the head's dtype: widen for a softmax."""
         head = self.model.get_output_embeddings()
-        logits_NV = head(hidden_NH.to(head.weight.dtype))
-        logits_NV = logits_NV.to(torch.promote_types(logits_NV.dtype, torch.float32))
-        return self.vocabulary.logits(logits_NV)
+        return self.vocabulary.logits(head(hidden_NH.to(head.weight.dtype)))
 
 
 class DistillationModule(nn.Module):
