@@ -10,7 +10,8 @@ a student that is too sure of itself: *Sparse Logit Sampling*, Anshumann et al.,
 Probabilities are those at one temperature, which the type carries: from the top k of one the top k
 of another cannot be had, as the rest would have to be known.
 
-Shapes in names: N positions, V tokens of the student's vocabulary, K entries.
+Shapes in names: N positions, V tokens of the student's vocabulary, K entries. Logarithms and
+weights are in fp32 or wider; a cache that keeps less widens what it reads.
 """
 
 # ruff: noqa: N803, N806, N815 - tensors carry their shape as a suffix
@@ -117,7 +118,8 @@ class TopK:
         """
         if self.log_background_V is None:
             raise ValueError("a top k without a background cannot be rebuilt; give one")
-        rest_NV = self.log_background_V.expand(len(self.ids_NK), -1)
+        background_V = self.log_background_V.to(self.log_probs_NK.dtype)
+        rest_NV = background_V.expand(len(self.ids_NK), -1)
         log_rest_N = _log_mass_outside(rest_NV, self.ids_NK)
         shift_N = torch.where(log_rest_N.isneginf(), 0.0, self.log_tail_N - log_rest_N)
         log_p_NV = (rest_NV + shift_N[:, None]).scatter_(1, self.ids_NK, self.log_probs_NK)
