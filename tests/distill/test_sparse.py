@@ -147,6 +147,16 @@ def test_a_list_that_lacks_mass_has_a_tail() -> None:
     assert top.log_tail_N.exp().tolist() == pytest.approx([0.3])
 
 
+def test_a_list_that_rounding_made_too_heavy_keeps_a_small_tail() -> None:
+    """Nobody's softmax leaves a token without mass, whatever a cache's digits sum to."""
+    top = TopK.listed(torch.tensor([[4, 1]]), torch.tensor([[0.8, 0.201]]).log())
+    assert top.log_tail_N.exp().tolist() == pytest.approx([1.2e-7], rel=0.01)
+    for name in FAMILY:
+        value, gradient = term_and_gradient(name, torch.zeros((1, 6)), top, 1.0)
+        assert torch.isfinite(value).all()
+        assert torch.isfinite(gradient).all()
+
+
 def test_truncated_kl_without_a_bucket_would_have_been_negative() -> None:
     """The trap that the bucket mends: a student surer of the list than its teacher is."""
     student = torch.tensor([[4.0, 4.0, 0.0, 0.0, 0.0]], dtype=torch.float64)
