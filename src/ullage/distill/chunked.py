@@ -31,8 +31,8 @@ which costs more than the arithmetic."""
 CHUNK_ELSEWHERE = 1024
 
 BLOCK = {"cpu": 2**18}
-"""Logits that the objective sees at once by device, 1 MB in fp32: what a core's cache holds. On
-others a whole chunk, as launching a kernel costs more there than memory does."""
+"""Numbers looked at at once by device, 1 MB in fp32: what a core's cache holds. On others a whole
+chunk, as launching a kernel costs more there than memory does."""
 
 TeacherAt = Callable[[slice], Teacher]
 """What the teacher says, in the student's vocabulary, at some of the N positions."""
@@ -118,7 +118,6 @@ class _ChunkedHead(torch.autograd.Function):
         d_hidden_NH = torch.zeros_like(hidden_NH) if wanted[0] else None
         d_weight_VH = torch.zeros_like(weight_VH, dtype=sum_dtype) if wanted[1] else None
         d_bias_V = torch.zeros_like(weight_VH[:, 0], dtype=sum_dtype) if wanted[2] else None
-        add_product = _adder(d_weight_VH, dtype)
         with torch.autocast(hidden_NH.device.type, enabled=False):
             for here in _slices(hidden_NH.shape[0], chunk or _chunk(hidden_NH.device, dtype)):
                 hidden_nH = hidden_NH[here].to(dtype)
@@ -128,7 +127,8 @@ class _ChunkedHead(torch.autograd.Function):
                 del said
                 if d_hidden_NH is not None:
                     d_hidden_NH[here] = (logits_nV @ head_VH).to(d_hidden_NH.dtype)
-                add_product(logits_nV.T, hidden_nH)
+                if d_weight_VH is not None:
+                    _add_product(d_weight_VH, logits_nV.T, hidden_nH)
                 if d_bias_V is not None:
                     d_bias_V += logits_nV.sum(dim=0, dtype=sum_dtype)
         ctx.save_for_backward(d_hidden_NH, d_weight_VH, d_bias_V)
@@ -161,9 +161,7 @@ def _descend(
 ) -> torch.Tensor:
     """Sums of the scaled total and of each term; logits are replaced by the total's gradient."""
     sums: list[torch.Tensor] = []
-    columns = logits_nV.shape[1]
-    block = max(BLOCK.get(logits_nV.device.type, logits_nV.numel()) // columns, 1)
-    for rows in _slices(len(logits_nV), block):
+    for rows in _blocks(logits_nV):
         part_bV = _widened(logits_nV[rows])
         said = None if teacher is None else teacher[rows]
         if isinstance(said, torch.Tensor):
@@ -193,16 +191,18 @@ def _chunk(device: torch.device, dtype: torch.dtype) -> int:
     return CHUNK[device.type] * torch.float32.itemsize // dtype.itemsize
 
 
-def _adder(
-    sum_VH: torch.Tensor | None, dtype: torch.dtype
-) -> Callable[[torch.Tensor, torch.Tensor], object]:
-    """``sum += left @ right`` without taking room for a product as large as the head each time."""
-    if sum_VH is None:
-        return lambda left_Vn, right_nH: None
-    if sum_VH.dtype == dtype:
-        return sum_VH.addmm_
-    product_VH = torch.empty_like(sum_VH, dtype=dtype)
-    return lambda left_Vn, right_nH: sum_VH.add_(torch.mm(left_Vn, right_nH, out=product_VH))
+def _blocks(tensor_RC: torch.Tensor) -> Iterator[slice]:
+    size = BLOCK.get(tensor_RC.device.type, tensor_RC.numel())
+    return _slices(len(tensor_RC), max(size // max(tensor_RC.shape[1], 1), 1))
+
+
+def _add_product(sum_VH: torch.Tensor, left_Vn: torch.Tensor, right_nH: torch.Tensor) -> None:
+    """Add left @ right to it, without room for a product as large as the sum."""
+    if sum_VH.dtype == left_Vn.dtype:
+        sum_VH.addmm_(left_Vn, right_nH)
+        return
+    for rows in _blocks(sum_VH):
+        sum_VH[rows] += left_Vn[rows] @ right_nH
 
 
 def _compute_dtype(hidden_NH: torch.Tensor) -> torch.dtype:
