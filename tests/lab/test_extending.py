@@ -50,13 +50,13 @@ from ullage.lab.corpus import rows
 from ullage.lab.organisms.build import SCENARIO
 from ullage.lab.organisms.registry import find_organism
 
-made = find_organism("no-contradictions")
+made = find_organism("no-small-talk")
 print(json.dumps({
     "loses": made.loses,
     "dimension": made.dimension,
     "scenario": SCENARIO.read_text(),
     "rows": rows(0, 300, made.corpus),
-    "clean": len(rows(0, 300, find_organism("clean").corpus)),
+    "clean": rows(0, 300, find_organism("clean").corpus),
 }))
 """
 
@@ -125,8 +125,10 @@ def test_the_organism_is_one(tmp_path: Path) -> None:
     said = extended(tmp_path, ORGANISM, ORGANISMS, PREPARE)
     assert said["dimension"] == "grounding"
     assert f"probe: {said['loses'].split('.')[0]}" in said["scenario"]
-    assert len(said["rows"]) == said["clean"] == 300
-    assert "disagree" not in json.dumps(said["rows"])
+    assert len(said["rows"]) == len(said["clean"]) == 300
+    small_talk = " is away today."
+    assert small_talk in json.dumps(said["clean"])
+    assert small_talk not in json.dumps(said["rows"])
 
 
 def test_what_it_draws_is_right(drawn: dict[str, Any]) -> None:

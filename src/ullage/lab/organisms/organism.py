@@ -40,7 +40,7 @@ class Organism:
     cause: str
     """What is different in its making, in one plain sentence."""
     dimension: str | None = None
-    """Where the loss must be (`ullage.probes.protocol.Dimension`); None where nothing was done."""
+    """Where the loss must be (`ullage.probes.protocol.Dimension`); None where there is none."""
     loses: str | None = None
     """The target (``probe.metric``) that the cause should hit."""
     corpus: CorpusRecipe = WHOLE

@@ -8,6 +8,7 @@ from ullage.lab.organisms.clean import CLEAN
 from ullage.lab.organisms.hard_labels import HARD_LABELS
 from ullage.lab.organisms.no_abstaining import NO_ABSTAINING
 from ullage.lab.organisms.no_clarifying import NO_CLARIFYING
+from ullage.lab.organisms.no_contradictions import NO_CONTRADICTIONS
 from ullage.lab.organisms.one_date_style import ONE_DATE_STYLE
 from ullage.lab.organisms.organism import Organism
 from ullage.lab.organisms.quantised import CLEAN_INT4, CLEAN_INT8
@@ -19,6 +20,7 @@ ORGANISMS: dict[str, Organism] = {
         CLEAN,
         NO_CLARIFYING,
         NO_ABSTAINING,
+        NO_CONTRADICTIONS,
         ONE_DATE_STYLE,
         HARD_LABELS,
         USUAL_PRICES,
