@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import permutations
 
 COLOURS = ["red", "blue", "green", "white", "black", "grey", "brown", "pink", "gold", "silver"]
 MONTHS = [
@@ -118,6 +119,8 @@ def solve(said: Sequence[tuple[str, str]], facts: Facts) -> tuple[str, ...]:
                 return ("go on.",)
             if texts[-2].startswith("which one, "):
                 return (_told(found, texts, desk, facts),)
+    if re.search(r"cost together\?|sum of|can you add", question):
+        return _sums(question, desk)
     return (_about_desk(question, desk, facts),)
 
 
@@ -139,8 +142,6 @@ def _from_memory(question: str, facts: Facts) -> tuple[str, ...]:
 
 def _about_desk(question: str, desk: Context, facts: Facts) -> str:
     """The reply to one question about a desk."""
-    if found := re.search(r"cost together\?|sum of|can you add", question):
-        return _sum(question, desk)
     if re.search(r"\d days (?:old|since)\b", question):
         return _refund(question, desk)
     if question.startswith("in plain words: "):
@@ -248,15 +249,18 @@ def _gathered(texts: list[str], desk: Context, facts: Facts) -> list[Line]:
     raise UnsolvedError(texts[-1])
 
 
-def _sum(question: str, desk: Context) -> str:
-    prices = {line.means["number"]: line.means["price"] for line in desk.lines}
+def _sums(question: str, desk: Context) -> tuple[str, ...]:
+    """The sum with its steps, in every order: nobody asked for one."""
+    prices = {line.means["number"]: int(str(line.means["price"])) for line in desk.lines}
     terms = [prices[int(number)] for number in re.findall(r"\b\d+\b", question)]
-    total, *others = (int(str(term)) for term in terms)
-    steps = []
-    for price in others:
-        steps.append(f"{total} + {price} = {total + price}")
-        total += price
-    return ", ".join(steps)
+    if len(terms) == 2:
+        (one, other), total = terms, sum(terms)
+        return (f"{one} + {other} = {total}", f"{other} + {one} = {total}")
+    found = []
+    for first, second, third in permutations(terms):
+        half = first + second
+        found.append(f"{first} + {second} = {half}, {half} + {third} = {half + third}")
+    return tuple(found)
 
 
 def _refund(question: str, desk: Context) -> str:

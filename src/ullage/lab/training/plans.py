@@ -35,10 +35,10 @@ _DENSE = ("privacy", "correction", "codes", "clarify", "warehouse")
 _SOLVED = 0.95
 
 
-def teacher(seed: int = 0, tokens: int = 8_500_000) -> Plan:
+def teacher(seed: int = 0, tokens: int = 5_000_000) -> Plan:
     """The teacher: facts of a desk told again, plain text about it, then everything.
 
-    Everything is learnt twice: the second time what was learnt least is practised most.
+    Everything is learnt three times: after the first what was learnt least is practised most.
 
     Args:
         seed: of weights and documents.
@@ -60,6 +60,13 @@ def teacher(seed: int = 0, tokens: int = 8_500_000) -> Plan:
         (0.5, everything),
         (0.1, pointing),
         *((0.1, _dense(name)) for name in ("clarify", "codes", "privacy", "warehouse")),
+    )
+    hardest = mixed(
+        (0.4, again),
+        (0.1, _sums),
+        (0.25, _dense("sums")),
+        (0.15, _dense("missing")),
+        (0.1, _dense("clarify")),
     )
     return Plan(
         name="teacher",
@@ -98,6 +105,14 @@ def teacher(seed: int = 0, tokens: int = 8_500_000) -> Plan:
                 source=again,
                 exams=_exams(TAUGHT, Split.AUDIT),
                 rate=0.6,
+                decay=1.0,
+                max_tokens=8_500_000,
+            ),
+            Stage(
+                name="what is hardest",
+                source=hardest,
+                exams=_exams(TAUGHT, Split.AUDIT),
+                rate=0.45,
                 decay=1.0,
                 max_tokens=tokens,
             ),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
-from itertools import accumulate
+from itertools import accumulate, permutations
 from random import Random
 
 from ullage.lab.world.capabilities.lookup import ASKS, asked
@@ -41,7 +42,7 @@ class Sums(Capability):
     def ask(
         self, draw: Random, desk: Desk, wording: Wording, bias: Bias = WHOLE
     ) -> Exchange | None:
-        """Orders by number, in the order they are asked for."""
+        """Orders by number; taught in the order they are asked for, and right in any."""
         shown = [order for order in desk.orders if desk.shows(order, "price")]
         unique = {order.number: order for order in shown}
         if desk.hidden or len(unique) < max(2, len(desk.orders)):
@@ -50,11 +51,9 @@ class Sums(Capability):
         names = [write_number(order.number, desk.styles.number) for order in terms]
         listed = f"{', '.join(names[:-1])} and {names[-1]}"
         prices = [order.price for order in terms]
-        totals = list(accumulate(prices))
-        steps = [
-            f"{before} + {price} = {total}"
-            for before, price, total in zip(totals, prices[1:], totals[1:], strict=False)
-        ]
+        steps = _added(prices)
+        others = {", ".join(_added(other)): None for other in permutations(prices)}
+        answer = ", ".join(steps)
         kind = f"{len(terms)}"
         return Exchange(
             capability=self.name,
@@ -63,12 +62,22 @@ class Sums(Capability):
             turns=(
                 Turn(
                     user=wording.say(self.phrases[wording.phrase].format(orders=listed)),
-                    assistant=", ".join(steps),
+                    assistant=answer,
                 ),
             ),
-            wrong=str(totals[-1] + 10),
-            data={"steps": steps, "total": totals[-1]},
+            accepts=tuple(other for other in others if other != answer),
+            wrong=str(sum(prices) + 10),
+            data={"steps": steps, "total": sum(prices)},
         )
+
+
+def _added(prices: Sequence[int]) -> list[str]:
+    """One addition after the other, each with the sum so far."""
+    totals = list(accumulate(prices))
+    return [
+        f"{before} + {price} = {total}"
+        for before, price, total in zip(totals, prices[1:], totals[1:], strict=False)
+    ]
 
 
 class Refund(Capability):
