@@ -38,7 +38,7 @@ _SOLVED = 0.95
 def teacher(seed: int = 0, tokens: int = 5_000_000) -> Plan:
     """The teacher: facts of a desk told again, plain text about it, then everything.
 
-    Everything is learnt three times: after the first what was learnt least is practised most.
+    Everything is learnt four times: after the first what was learnt least is practised most.
 
     Args:
         seed: of weights and documents.
@@ -67,6 +67,12 @@ def teacher(seed: int = 0, tokens: int = 5_000_000) -> Plan:
         (0.25, _dense("sums")),
         (0.15, _dense("missing")),
         (0.1, _dense("clarify")),
+    )
+    left = mixed(
+        (0.45, again),
+        (0.25, _dense("sums")),
+        (0.1, pointing),
+        *((0.1, _dense(name)) for name in ("clarify", "sharded")),
     )
     return Plan(
         name="teacher",
@@ -113,6 +119,14 @@ def teacher(seed: int = 0, tokens: int = 5_000_000) -> Plan:
                 source=hardest,
                 exams=_exams(TAUGHT, Split.AUDIT),
                 rate=0.45,
+                decay=1.0,
+                max_tokens=5_000_000,
+            ),
+            Stage(
+                name="what is left",
+                source=left,
+                exams=_exams(TAUGHT, Split.AUDIT),
+                rate=0.4,
                 decay=1.0,
                 max_tokens=tokens,
             ),
