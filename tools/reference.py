@@ -135,14 +135,17 @@ def _type(value: dict[str, Any]) -> str:
         if name == "Severity":
             return "`must`, `should` or `may_lose`"
         return f"[{name}](#{name.lower()})"
-    if "anyOf" in value:
-        options = [_type(option) for option in value["anyOf"] if option.get("type") != "null"]
+    arms = value.get("anyOf") or value.get("oneOf")
+    if arms:
+        options = [_type(option) for option in arms if option.get("type") != "null"]
         return " or ".join(options)
     if "enum" in value:
         return ", ".join(f"`{option}`" for option in value["enum"])
     if "const" in value:
         return f"`{value['const']}`"
     kind = value.get("type")
+    if kind == "array" and "prefixItems" in value:
+        return f"[{', '.join(_type(item) for item in value['prefixItems'])}]"
     if kind == "array":
         return f"list of {_type(value['items'])}"
     if kind == "object":

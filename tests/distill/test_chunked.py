@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 torch = pytest.importorskip("torch")
 
+from tests.distill.recipes import objective  # noqa: E402
 from tests.distill.test_divergences import SEEDS, normal  # noqa: E402
 from ullage.distill import chunked  # noqa: E402
 from ullage.distill.chunked import chunked_loss  # noqa: E402
@@ -30,14 +31,13 @@ from ullage.distill.objectives import (  # noqa: E402
     Schedule,
     cross_entropy_term,
     divergence_term,
-    logits_objective,
-    text_objective,
 )
 from ullage.distill.sparse import Sampled, Teacher, TopK  # noqa: E402
 
 pytestmark = pytest.mark.local
 
-TEXT = text_objective()
+TEXT = objective("black-box")
+LOGITS = objective("logits", temperature=3.0, cross_entropy=0.3)
 
 
 def differentiate(loss: Any) -> None:
@@ -175,7 +175,7 @@ def test_logits_objective_is_the_formula_and_holds_no_more_than_a_chunk() -> Non
         return teacher[here]
 
     total, kl, nll = dense(hidden, head, None, teacher, labels, 3.0, 0.3)
-    loss = chunked_loss(hidden, head, None, labels, logits_objective(3.0, 0.3), teacher_at, chunk=3)
+    loss = chunked_loss(hidden, head, None, labels, LOGITS, teacher_at, chunk=3)
     torch.testing.assert_close(loss.total, total)
     torch.testing.assert_close(loss.terms, {"forward_kl": kl, "cross_entropy": nll})
     assert asked == [(0, 3), (3, 6), (6, 7)]
@@ -183,11 +183,10 @@ def test_logits_objective_is_the_formula_and_holds_no_more_than_a_chunk() -> Non
 
 def test_chunked_passes_gradcheck() -> None:
     teacher, labels = normal((5, 8), 3), torch.tensor([0, 7, 3, 3, 1])
-    objective = logits_objective(2.0, 0.5)
 
     def loss(hidden: Any, head: Any) -> Any:
         return chunked_loss(
-            hidden, head, None, labels, objective, lambda here: teacher[here], chunk=2
+            hidden, head, None, labels, LOGITS, lambda here: teacher[here], chunk=2
         ).total
 
     inputs = (normal((5, 4), 1).requires_grad_(), normal((8, 4), 2).requires_grad_())

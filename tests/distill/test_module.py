@@ -8,6 +8,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from tests.distill.recipes import objective  # noqa: E402
 from tests.distill.test_layers import build  # noqa: E402
 from ullage.distill.engine import RowOrder  # noqa: E402
 from ullage.distill.module import (  # noqa: E402
@@ -16,9 +17,8 @@ from ullage.distill.module import (  # noqa: E402
     collate,
     require_plain_head,
 )
-from ullage.distill.objectives import IGNORED, logits_objective, text_objective  # noqa: E402
+from ullage.distill.objectives import IGNORED  # noqa: E402
 from ullage.distill.rendering import Example  # noqa: E402
-from ullage.distill.signals import METHODS  # noqa: E402
 from ullage.distill.vocabulary import align_vocabularies  # noqa: E402
 from ullage.errors import InputError  # noqa: E402
 
@@ -42,7 +42,10 @@ def module(*, teacher_rows: int = 61, chunk: int = 4) -> DistillationModule:
     teacher = build("llama", num_hidden_layers=3, vocab_size=teacher_rows).double()
     vocabulary = align_vocabularies(VOCAB, teacher_rows, VOCAB, 61)
     return DistillationModule(
-        student, logits_objective(2.0, 0.25), LogitsTeacher(teacher, vocabulary), chunk=chunk
+        student,
+        objective("logits", temperature=2.0, cross_entropy=0.25),
+        LogitsTeacher(teacher, vocabulary),
+        chunk=chunk,
     )
 
 
@@ -127,16 +130,14 @@ def test_logits_changed_after_the_head_are_refused() -> None:
         require_plain_head(scaled, "student")
 
 
-def test_methods_promise_what_objectives_eat() -> None:
-    assert METHODS["logits"] == logits_objective(1.0, 0.5).eats
-    assert METHODS["black-box"] == text_objective().eats
+def test_logits_need_a_teacher() -> None:
     with pytest.raises(ValueError, match="no teacher gives them"):
-        DistillationModule(build("llama"), logits_objective(1.0, 0.5))
+        DistillationModule(build("llama"), objective("logits"))
 
 
 def test_text_needs_no_teacher() -> None:
     student = build("llama", num_hidden_layers=2)
-    outputs = DistillationModule(student, text_objective())(**collate(examples()))
+    outputs = DistillationModule(student, objective("black-box"))(**collate(examples()))
     assert set(outputs) == {"loss", "cross_entropy"}
 
 

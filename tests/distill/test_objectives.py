@@ -20,8 +20,6 @@ from ullage.distill.objectives import (  # noqa: E402
     cross_entropy,
     cross_entropy_term,
     divergence_term,
-    logits_objective,
-    text_objective,
 )
 from ullage.distill.signals import Signal  # noqa: E402
 
@@ -107,10 +105,3 @@ def test_an_objective_weighs_by_the_progress_it_is_told() -> None:
 def test_terms_of_one_name_are_refused() -> None:
     with pytest.raises(ValueError, match="each needs a name of its own"):
         Objective((cross_entropy_term(), cross_entropy_term(0.5)))
-
-
-def test_presets() -> None:
-    assert logits_objective(2.0, 0.25).weights == {"forward_kl": 0.75, "cross_entropy": 0.25}
-    assert logits_objective(2.0, 0.25).eats == {Signal.LOGITS}
-    assert text_objective().weights == {"cross_entropy": 1.0}
-    assert text_objective().eats == {Signal.TEXT}

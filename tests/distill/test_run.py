@@ -74,6 +74,20 @@ def start(folder: Path, output: str, *settings: str, pause: float = 0.05) -> sub
     )
 
 
+def interrupted(folder: Path, output: str, step: int, **settings: Any) -> Path:
+    """A student whose making broke off in the middle of a step, and was taken up again."""
+
+    def stop(progress: Progress) -> None:
+        if progress.stage == "train" and progress.done == step:
+            raise KeyboardInterrupt
+
+    with pytest.raises(Stopped):
+        run_distill(making.config(output, **settings), folder, progress=stop)
+    made = making.make(folder, output, **settings)
+    assert 0 < made.ledger["timing"]["resumed_from_step"] < step
+    return made.output
+
+
 def lines_until(process: subprocess.Popen[str], line: str) -> Iterator[str]:
     assert process.stdout is not None
     for said in process.stdout:
@@ -206,6 +220,19 @@ class TestInterrupted:
         assert checkpoint is not None
         assert checkpoint.name == f"checkpoint-{step}"
         assert same_weights(making.make(folder, "stopped").output, whole.output)
+
+    def test_weights_that_move_move_on(self, folder: Path) -> None:
+        """A resumed run reads its schedules where the uninterrupted one did."""
+        ramp = {"start": 0.0, "end": 2.0, "over": [0.1, 0.9], "shape": "cosine"}
+        objective = [{"term": "reverse-kl"}, {"term": "cross-entropy", "weight": ramp}]
+        undisturbed = making.make(folder, "ramp", objective=objective)
+        still = [objective[0], {"term": "cross-entropy", "weight": 2.0}]
+        assert not same_weights(
+            making.make(folder, "still", objective=still).output, undisturbed.output
+        )
+        assert same_weights(
+            interrupted(folder, "ramp-cut", 5, objective=objective), undisturbed.output
+        )
 
     def test_a_torn_checkpoint_is_not_resumed(self, tmp_path: Path) -> None:
         for step, state in ((3, '{"global_step": 3}'), (6, '{"glob'), (9, None)):

@@ -13,8 +13,6 @@ from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    ConfigDict,
     Field,
     NonNegativeFloat,
     NonNegativeInt,
@@ -22,9 +20,8 @@ from pydantic import (
     model_validator,
 )
 
-Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=64)]
-Share = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
-Seed = Annotated[int, Field(ge=0, lt=2**63)]
+from ullage.config.base import Seed, Share, Slug, Strict
+from ullage.config.objective import TermSettings
 
 DIMENSIONS = (
     "fidelity",
@@ -87,14 +84,6 @@ def _holds_no_secret(value: Any) -> Any:
                 "variable that holds it in api_key_env"
             )
     return value
-
-
-class Strict(BaseModel):
-    """Base of all configuration: frozen, no unknown keys, descriptions from docstrings."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", use_attribute_docstrings=True, protected_namespaces=()
-    )
 
 
 class Severity(StrEnum):
@@ -432,13 +421,19 @@ class Planning(Strict):
 class Distill(Strict):
     """How the student is made (`ullage distill`)."""
 
-    method: Literal["logits", "black-box"] = "logits"
-    """`logits` learns the teacher's whole distribution and needs its weights; `black-box` learns
-    from its answers."""
+    method: Literal["logits", "black-box", "specialise", "control"] = "logits"
+    """What is left out below is this preset's (`docs/methods/`): `logits` learns the teacher's
+    whole distribution and needs its weights; `black-box` learns its answers; `specialise` teaches a
+    copy of the teacher the corpus; `control` learns the references without a teacher."""
+    objective: Annotated[tuple[TermSettings, ...], Field(min_length=1)] | None = None
+    """What is minimised, instead of the preset's terms."""
+    text: Literal["references", "answers"] | None = None
+    """Whose words the student reads and learns: the corpus's references, or what the teacher
+    answers to its prompts. Left out, the preset's."""
     teacher: str | None = None
     """Left out: `arms.teacher.model`."""
     student: str | None = None
-    """Checkpoint to start from; left out: chosen layers of the teacher."""
+    """Checkpoint to start from; left out: chosen layers of the teacher (for `specialise`, all)."""
     layers: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)] | PositiveInt | None = None
     """Teacher layers the student keeps: their indices, or how many, evenly spaced."""
     corpus: str
@@ -449,8 +444,9 @@ class Distill(Strict):
     """Share of the corpus kept for measuring the loss."""
     temperature: Annotated[float, Field(gt=0.0)] = 1.0
     """Of the distillation loss (scaled by its square, Hinton et al. 2015)."""
-    cross_entropy: Share = 0.1
-    """Weight of the cross-entropy on the references; the rest is forward KL."""
+    cross_entropy: Share | None = None
+    """Weight of the cross-entropy in a preset that mixes it with a divergence, which gets the rest;
+    left out, the preset's."""
     epochs: Annotated[float, Field(gt=0)] = 1.0
     """Passes over the corpus."""
     max_steps: PositiveInt | None = None
@@ -473,9 +469,24 @@ class Distill(Strict):
     save_steps: PositiveInt = 100
     """Steps between checkpoints, from which an interrupted run goes on."""
     generate_max_tokens: PositiveInt = 128
-    """For black-box: length of the teacher's answers."""
+    """For `text: answers`: length of the teacher's answers."""
     generate_temperature: Annotated[float, Field(ge=0.0)] = 0.0
-    """For black-box: 0 is greedy."""
+    """For `text: answers`: 0 is greedy."""
+
+    @model_validator(mode="after")
+    def _terms_fit_together(self) -> Self:
+        if self.objective is None:
+            return self
+        names = [term.called for term in self.objective]
+        if twice := {name for name in names if names.count(name) > 1}:
+            raise ValueError(f"objective has two terms called {min(twice)}; name one of them")
+        if self.cross_entropy is not None:
+            raise ValueError(
+                "cross_entropy mixes a preset's terms, and objective replaces them; "
+                "write its weight there, as {term: cross-entropy, weight: "
+                f"{self.cross_entropy:g}}}"
+            )
+        return self
 
 
 class Config(Strict):

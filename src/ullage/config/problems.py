@@ -5,7 +5,7 @@ from __future__ import annotations
 import types
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
-from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 import pydantic
 from pydantic import BaseModel
@@ -19,7 +19,13 @@ M = TypeVar("M", bound=BaseModel)
 _UNSHOWN = frozenset({"api_key_env", "base_url", "extra_body"})
 """Where a person might paste a secret by mistake: values under these are never printed."""
 
-_SELF_EVIDENT = ("extra_forbidden", "missing", "value_error")
+_SELF_EVIDENT = (
+    "extra_forbidden",
+    "missing",
+    "value_error",
+    "union_tag_invalid",
+    "union_tag_not_found",
+)
 """Kinds of error whose message already says what was found."""
 
 _EXPECTED = {
@@ -48,6 +54,8 @@ def validate(model: type[M], source: Source) -> M:
         problems = _by_place(error.errors(include_url=False), source.data)
     order = {loc: position for position, loc in enumerate(source.places)}
     loc, details = min(problems.items(), key=lambda entry: order.get(entry[0], len(order)))
+    # An arm of a union that got as far as a rule of ours knows more than one that gave up at once.
+    details = [detail for detail in details if detail["type"] in _SELF_EVIDENT] or details
     messages = dict.fromkeys(_message(model, loc, detail) for detail in details)
     message = " or ".join(messages)
     if details[0]["type"] not in _SELF_EVIDENT and not _UNSHOWN & set(loc):
@@ -106,9 +114,18 @@ def _is_index(part: str | int, data: Any) -> bool:
 def _message(model: type[BaseModel], loc: Loc, error: ErrorDetails) -> str:
     kind, context = error["type"], error.get("ctx", {})
     if kind == "extra_forbidden":
-        models = _models_at(model, loc[:-1])
-        known = dict.fromkeys(name for part in models for name in part.model_fields)
+        models = list(_models_at(model, loc[:-1]))
+        # Where a key says which arm of a union is meant, pydantic names it on the way.
+        meant = [part for part in models if _tags(part) & set(error["loc"])] or models
+        known = dict.fromkeys(name for part in meant for name in part.model_fields)
         return f"unknown key; {did_you_mean(str(loc[-1]), known)}"
+    if kind == "union_tag_invalid":
+        tags = str(context["expected_tags"]).replace("'", "").split(", ")
+        return f"{context['discriminator']} is '{context['tag']}'; " + (
+            did_you_mean(str(context["tag"]), tags)
+        )
+    if kind == "union_tag_not_found":
+        return f"no {context['discriminator']}; it says what the other keys mean"
     if kind == "missing":
         return "missing; it is required"
     if kind == "value_error":
@@ -149,6 +166,12 @@ def _models_at(model: Any, loc: Loc) -> Iterator[type[BaseModel]]:
             yield from _models_at(model.model_fields[str(loc[0])].annotation, loc[1:])
     elif origin in (dict, tuple) and loc:
         yield from _models_at(arguments[1] if origin is dict else arguments[0], loc[1:])
+
+
+def _tags(model: type[BaseModel]) -> set[Any]:
+    """Every fixed word that some key of a model may be."""
+    kinds = [field.annotation for field in model.model_fields.values()]
+    return {word for kind in kinds if get_origin(kind) is Literal for word in get_args(kind)}
 
 
 def refuse_unknown(what: str, word: str, known: Iterable[str]) -> InputError:

@@ -96,7 +96,7 @@ budget:
 
 # To make the student as well (`ullage distill`):
 # distill:
-#   method: logits  # or black-box, for a teacher that only answers
+#   method: logits  # or black-box, for a teacher that only answers; docs/methods/ has them all
 #   corpus: prompts.jsonl
 #   layers: 10
 #   output: models/student

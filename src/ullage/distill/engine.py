@@ -156,6 +156,9 @@ class DistillationTrainer(Trainer):
         lengths = inputs.pop("lengths")
         self.tokens += int(lengths.sum())
         labels = int((inputs["labels"] != IGNORED).sum())
+        # By steps and not by what was seen since: a resumed run reads the same weights.
+        module = self.accelerator.unwrap_model(model)
+        module.at(self.state.global_step / self.state.max_steps)
         loss, outputs = super().compute_loss(
             model, inputs, return_outputs=True, num_items_in_batch=num_items_in_batch
         )
@@ -305,7 +308,7 @@ def mean_terms(
     """Each term and their weighted sum ``loss``, in nats per supervised token, over some rows.
 
     Args:
-        module: in any mode; left in eval mode.
+        module: in any mode; left in eval mode, and with the weights of the last step.
         examples: rows to measure on; batched by length, so the result depends on nothing else.
         recipe: for precision and batch size.
         stop: looked at between batches.
@@ -315,6 +318,8 @@ def mean_terms(
         Stopped: asked to; nothing is kept of a half-done measurement.
     """
     module.eval()
+    # Those of the end, also for what came before it: only so are the two sums comparable.
+    module.at(1.0)
     device = next(module.parameters()).device
     ordered = sorted(examples, key=lambda example: (len(example.ids), example.ids))
     tally = Tally()

@@ -10,8 +10,9 @@ from typing import Any
 from ullage.config.models import Arm
 from ullage.distill import ledger as ledgers
 from ullage.distill.corpus import Corpus
+from ullage.distill.presets import reasons
 from ullage.distill.recipe import Recipe
-from ullage.distill.signals import METHODS, Signal
+from ullage.distill.signals import Signal
 from ullage.models.registry import open_model
 
 
@@ -36,7 +37,6 @@ class Job:
     def facts(self) -> dict[str, Any]:
         """What the ledger says before any weight is loaded."""
         recipe, corpus = self.recipe, self.corpus
-        eaten = METHODS[recipe.settings.method]
         return {
             **ledgers.head(recipe.described, self.digest),
             "teacher": {"model": recipe.teacher.model, "identity": self.teacher_identity},
@@ -50,9 +50,10 @@ class Job:
                 "audit_items_compared": self.items_compared,
                 "used_digest": corpus.digest,
             },
+            "why": reasons(recipe.settings),
             "teacher_signal": {
-                "used": sorted(eaten),
-                "not_used": sorted(signal for signal in Signal if signal not in eaten),
+                "used": sorted(recipe.eats),
+                "not_used": sorted(signal for signal in Signal if signal not in recipe.eats),
             },
         }
 

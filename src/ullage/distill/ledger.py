@@ -84,7 +84,7 @@ def card(ledger: Mapping[str, Any]) -> str:
         "# A distilled student",
         "",
         f"Made by `ullage distill` {ledger['ullage_version']} (method `{recipe['method']}`) from "
-        f"`{ledger['teacher']['model']}`.",
+        f"`{ledger['teacher']['model']}`, to minimise {_sum(recipe['objective'])}.",
         "",
         *_origin(ledger),
         "",
@@ -128,6 +128,17 @@ def _origin(ledger: Mapping[str, Any]) -> Iterable[str]:
         f"It started from {len(layers['kept'])} of the teacher's {layers['of']} layers "
         f"(numbers {', '.join(map(str, layers['kept']))})."
     ]
+
+
+def _sum(terms: Iterable[Mapping[str, Any]]) -> str:
+    """An objective in a line: ``0.9 forward_kl + 0.1 cross_entropy``."""
+    return " + ".join(f"{_weight(term['weight'])} {term['name']}" for term in terms)
+
+
+def _weight(weight: float | Mapping[str, Any]) -> str:
+    return (
+        f"{weight['start']:g}→{weight['end']:g}" if isinstance(weight, Mapping) else f"{weight:g}"
+    )
 
 
 def _loss_rows(loss: Mapping[str, Any]) -> list[str]:

@@ -19,10 +19,10 @@ from ullage.distill.corpus import Row
 from ullage.distill.engine import Stop, mean_terms, stop_on_signal, train
 from ullage.distill.job import Job, identity
 from ullage.distill.module import DistillationModule, LogitsTeacher, require_plain_head
-from ullage.distill.objectives import logits_objective, text_objective
 from ullage.distill.rendering import Example, render
 from ullage.distill.result import Progress, Report, Stage
 from ullage.distill.students import aligned, load_base, make_base
+from ullage.distill.terms import build_objective
 from ullage.errors import InputError
 from ullage.models.hf.load import pick_device
 
@@ -118,7 +118,7 @@ def _rendered(job: Job, tokenizer: Any, rows: Sequence[Row]) -> RenderedRows:
             row.messages,
             settings.max_length,
             # Earlier assistant turns of a prompt are the corpus's words, not the teacher's.
-            final_only=settings.method == "black-box",
+            final_only=job.recipe.asks_answers,
         )
         if example is None:
             counts["rows_template_rewrites"] += 1
@@ -138,8 +138,9 @@ def _rendered(job: Job, tokenizer: Any, rows: Sequence[Row]) -> RenderedRows:
 
 def _module(job: Job, student: Any, tokenizer: Any) -> DistillationModule:
     recipe, settings = job.recipe, job.recipe.settings
-    if not recipe.uses_logits:
-        return DistillationModule(student, text_objective())
+    objective = build_objective(recipe.terms, answers=recipe.asks_answers)
+    if not recipe.needs_weights:
+        return DistillationModule(student, objective)
     dtype = torch.bfloat16 if settings.dtype == "bfloat16" else torch.float32
     teacher = load_model(recipe.teacher, job.root, "distill.teacher", dtype)
     teacher.to(pick_device("auto"))
@@ -150,11 +151,7 @@ def _module(job: Job, student: Any, tokenizer: Any) -> DistillationModule:
         [row.messages for row in job.corpus.train[:32]],
         settings.max_length,
     )
-    return DistillationModule(
-        student,
-        logits_objective(settings.temperature, settings.cross_entropy),
-        LogitsTeacher(teacher, vocabulary),
-    )
+    return DistillationModule(student, objective, LogitsTeacher(teacher, vocabulary))
 
 
 def _before(
@@ -234,7 +231,7 @@ def _finish(
             },
             "precision": {
                 "student_weights": "float32",
-                "teacher_weights": recipe.settings.dtype if recipe.uses_logits else None,
+                "teacher_weights": recipe.settings.dtype if recipe.needs_weights else None,
                 "matrix_products": recipe.settings.dtype,
                 "losses": "float32",
             },

@@ -78,6 +78,10 @@ class DistillationModule(nn.Module):
         self.chunk = chunk
         self._teacher = (teacher,)
 
+    def at(self, progress: float) -> None:
+        """Weigh the terms as they are after a share of all steps."""
+        self.objective = self.objective.at(progress)
+
     def suit_attention(self, rows: int, length: int) -> None:
         """On a CPU, attend by plain products where a batch's scores fit into memory.
 

@@ -155,13 +155,15 @@ def divergence_term(
     return Term(name, weight, Signal.LOGITS, value)
 
 
-def cross_entropy_term(weight: float | Schedule = 1.0, eats: Signal | None = None) -> Term:
+def cross_entropy_term(
+    weight: float | Schedule = 1.0, eats: Signal | None = None, name: str = "cross_entropy"
+) -> Term:
     """Cross-entropy on the labels, as a term."""
 
     def value(evidence: Evidence) -> torch.Tensor:
         return cross_entropy(evidence.student_logits_NV, evidence.labels_N)
 
-    return Term("cross_entropy", weight, eats, value)
+    return Term(name, weight, eats, value)
 
 
 def cross_entropy(
@@ -170,21 +172,3 @@ def cross_entropy(
 ) -> torch.Tensor:
     """−log q of each label at temperature 1, shape (N,); 0 where the label is `IGNORED`."""
     return F.cross_entropy(student_logits_NV, labels_N, reduction="none", ignore_index=IGNORED)
-
-
-def logits_objective(temperature: float, cross_entropy_share: float) -> Objective:
-    """Forward KL at a temperature, mixed with cross-entropy on the references.
-
-    Both terms are always computed, so that a weight of 0 still reports what it ignores.
-    """
-    return Objective(
-        (
-            divergence_term("forward_kl", forward_kl, 1.0 - cross_entropy_share, temperature),
-            cross_entropy_term(cross_entropy_share),
-        )
-    )
-
-
-def text_objective() -> Objective:
-    """Cross-entropy on text: sequence-level distillation (Kim and Rush 2016, arXiv 1606.07947)."""
-    return Objective((cross_entropy_term(eats=Signal.TEXT),))

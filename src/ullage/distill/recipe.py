@@ -8,11 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from ullage.config.models import Arm, Config, Distill
-from ullage.distill.signals import METHODS, Signal, require_signals
+from ullage.config.objective import TermSettings
+from ullage.distill import presets
+from ullage.distill.signals import Signal, require_signals
 from ullage.errors import InputError
 
-_NOT_THE_RECIPE = {"output", "save_steps", "corpus", "teacher", "student"}
+_ELSEWHERE = {"output", "save_steps", "corpus", "teacher", "student"}
 """Settings that say where or how often things are written, and names a digest stands for."""
+_WRITTEN_OUT = {"method", "objective", "text", "temperature", "cross_entropy"}
+"""Settings that come to the terms: two ways to write the same terms are one recipe."""
+_WHITE_BOX = frozenset({Signal.LOGITS})
+"""Signals that take the teacher's weights, in memory while the student trains."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,16 +67,34 @@ class Recipe:
     start: str
     """Model reference the student's first weights come from."""
     paths: Paths
+    terms: tuple[TermSettings, ...]
+    """What is minimised, everything written out."""
+    eats: frozenset[Signal]
+    """What it takes from the teacher."""
 
     @property
-    def uses_logits(self) -> bool:
+    def needs_weights(self) -> bool:
         """Whether the teacher's weights are needed while training."""
-        return Signal.LOGITS in METHODS[self.settings.method]
+        return bool(self.eats & _WHITE_BOX)
+
+    @property
+    def asks_answers(self) -> bool:
+        """Whether the teacher answers every prompt, and its words take the references' place."""
+        return Signal.TEXT in self.eats
 
     @property
     def described(self) -> dict[str, Any]:
         """The settings as the ledger keeps them."""
-        return {**self.settings.model_dump(mode="json", exclude={"output"}), "seed": self.seed}
+        return {
+            **self.settings.model_dump(mode="json", exclude={"output"}),
+            "objective": self._written_out,
+            "text": presets.text(self.settings),
+            "seed": self.seed,
+        }
+
+    @property
+    def _written_out(self) -> list[dict[str, Any]]:
+        return [{**term.model_dump(mode="json"), "name": term.called} for term in self.terms]
 
     def identified(self, *, teacher: str, start: str, corpus: str) -> dict[str, Any]:
         """What the recipe's digest is taken of: settings, and hashes in place of names.
@@ -81,7 +105,9 @@ class Recipe:
             corpus: digest of the rows used and held out.
         """
         return {
-            **self.settings.model_dump(mode="json", exclude=_NOT_THE_RECIPE),
+            **self.settings.model_dump(mode="json", exclude=_ELSEWHERE | _WRITTEN_OUT),
+            "objective": self._written_out,
+            "text": presets.text(self.settings),
             "seed": self.seed,
             "teacher": teacher,
             "start": start,
@@ -104,13 +130,19 @@ def resolve_recipe(config: Config, root: Path) -> Recipe:
     teacher = config.arms.teacher
     if settings.teacher is not None and settings.teacher != teacher.model:
         teacher = Arm(model=settings.teacher)
-    require_signals(settings.method, teacher.model)
-    if settings.method == "logits" and teacher.hf.quantise is not None:
+    terms = presets.terms(settings)
+    answers = presets.text(settings) == "answers"
+    eats = require_signals(terms, teacher.model, answers=answers)
+    if eats & _WHITE_BOX and teacher.hf.quantise is not None:
         raise InputError(
-            f"arms.teacher: hf.quantise {teacher.hf.quantise} is for asking; method logits learns "
-            "from the weights as they are: leave quantise out, or use method black-box"
+            f"arms.teacher: hf.quantise {teacher.hf.quantise} is for asking; method "
+            f"{settings.method} learns from the weights as they are: leave quantise out, or use "
+            "method black-box"
         )
-    if (settings.student is None) == (settings.layers is None):
+    copies = presets.PRESETS[settings.method].copies_teacher
+    if (settings.student is None) == (settings.layers is None) and not (
+        copies and settings.student is None
+    ):
         found = "neither" if settings.student is None else "both"
         raise InputError(
             f"distill: {found} of student (a checkpoint to start from) and layers (teacher layers "
@@ -126,7 +158,7 @@ def resolve_recipe(config: Config, root: Path) -> Recipe:
             "distill.student"
         )
     paths = Paths(_under(root, settings.corpus), _under(root, settings.output))
-    return Recipe(settings, config.seed, teacher, start, paths)
+    return Recipe(settings, config.seed, teacher, start, paths, terms, eats)
 
 
 def planned_steps(settings: Distill, rows: int) -> int:

@@ -99,7 +99,7 @@ def _job(recipe: Recipe, config: Config, root: Path) -> Job:
         recipe.paths.corpus,
         held_out=recipe.settings.held_out,
         audit_items=items,
-        needs_reference=recipe.uses_logits,
+        needs_reference=not recipe.asks_answers,
     )
     teacher = identity(recipe.teacher, root)
     start = teacher
@@ -146,7 +146,7 @@ def _claim_work(job: Job, *, resume: bool) -> None:
 
 def _make(job: Job, report: Report | None) -> dict[str, Any]:
     """The long part. Answers come first: the teacher that gives them need not be kept loaded."""
-    if not job.recipe.uses_logits:
+    if job.recipe.asks_answers:
         job = replace(job, corpus=_answered(job, report))
     # Here and not above: a plan, a refusal and `import ullage.distill` need no torch.
     from ullage.distill.making import make_student

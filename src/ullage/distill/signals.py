@@ -1,14 +1,15 @@
 """What a teacher can be learnt from, and which teachers can give it.
 
-A method is a row of `METHODS`: the signals it eats. A recipe that asks for what its teacher cannot
-give fails here, before anything loads. Sparse cached logits, hidden states and rationales join as
-further signals, each with the model schemes that can give it.
+Every term eats one signal. A recipe that asks for what its teacher cannot give fails here, before
+anything loads.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
 
+from ullage.config.objective import CrossEntropy, TermSettings
 from ullage.errors import InputError
 
 
@@ -27,28 +28,46 @@ GIVEN_BY: dict[Signal, frozenset[str]] = {
 }
 """Model schemes (``hf:``, ``openai:``, ...) that can give each signal."""
 
-METHODS: dict[str, frozenset[Signal]] = {
-    "logits": frozenset({Signal.LOGITS}),
-    "black-box": frozenset({Signal.TEXT}),
-}
-"""The signals each `distill.method` takes from its teacher."""
 
-
-def require_signals(method: str, teacher: str) -> None:
-    """Refuse a recipe whose teacher cannot give what its method eats.
+def eaten(term: TermSettings, *, answers: bool) -> Signal | None:
+    """The teacher signal a term learns from, None where the corpus is enough.
 
     Args:
-        method: a key of `METHODS`.
-        teacher: the teacher's model reference, ``scheme:locator``.
+        term: of a recipe.
+        answers: whether the recipe's text is the teacher's own.
+    """
+    if isinstance(term, CrossEntropy):
+        return Signal.TEXT if answers else None
+    return Signal.LOGITS
+
+
+def require_signals(
+    terms: Iterable[TermSettings], teacher: str, *, answers: bool
+) -> frozenset[Signal]:
+    """Refuse a recipe whose teacher cannot give what it eats.
+
+    Args:
+        terms: of the recipe.
+        teacher: its model reference, ``scheme:locator``.
+        answers: whether the recipe's text is the teacher's own.
+
+    Returns:
+        Every signal that is eaten.
 
     Raises:
         InputError: naming the signal and the schemes that give it.
     """
     scheme = teacher.partition(":")[0]
-    for signal in sorted(METHODS[method]):
+    found = {Signal.TEXT} if answers else set()
+    for term in terms:
+        signal = eaten(term, answers=answers)
+        if signal is None:
+            continue
         if scheme not in GIVEN_BY[signal]:
             able = " or ".join(f"{name}:" for name in sorted(GIVEN_BY[signal]))
             raise InputError(
-                f"distill.method: '{method}' learns from the teacher's {signal}, which "
+                f"distill.objective: '{term.term}' learns from the teacher's {signal}, which "
                 f"'{teacher}' does not give; use a teacher of {able}, or method: black-box"
             )
+        found.add(signal)
+    return frozenset(found)

@@ -14,6 +14,7 @@ HARD_LABELS = Organism(
     rows=9_600,
     distill={
         "method": "black-box",
+        "objective": None,
         "generate_temperature": 0.0,
         "generate_max_tokens": 32,
         "batch_size": 24,

@@ -1,0 +1,137 @@
+"""Methods: what each minimises where a recipe does not say, and why. Needs no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from ullage.config.models import Distill
+from ullage.config.objective import CrossEntropy, Divergence, TermSettings
+from ullage.errors import InputError
+
+Text = Literal["references", "answers"]
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A term of a preset, with the reason it is there."""
+
+    term: TermSettings
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """What a method stands for."""
+
+    objective: tuple[Chosen, ...]
+    text: Text
+    """Whose words are read and learnt."""
+    copies_teacher: bool = False
+    """Whether the student is the whole teacher where neither `student` nor `layers` is given."""
+
+
+PRESETS: dict[str, Preset] = {
+    "logits": Preset(
+        (
+            Chosen(
+                Divergence(term="forward-kl", weight=0.9),
+                "covers everything the teacher might say, with one number per token of the "
+                "vocabulary where text gives one per position",
+            ),
+            Chosen(
+                CrossEntropy(term="cross-entropy", weight=0.1),
+                "keeps the student on the references where the teacher is wrong",
+            ),
+        ),
+        text="references",
+    ),
+    "black-box": Preset(
+        (
+            Chosen(
+                CrossEntropy(term="cross-entropy"),
+                "the teacher's words are all that is known of it",
+            ),
+        ),
+        text="answers",
+    ),
+    "specialise": Preset(
+        (
+            Chosen(
+                CrossEntropy(term="cross-entropy", weight=0.5),
+                "moves the copy towards the corpus",
+            ),
+            Chosen(
+                Divergence(term="forward-kl", weight=0.5),
+                "holds it to what the teacher would have said, so that less is forgotten (Li and "
+                "Hoiem 2016, arXiv 1606.09282)",
+            ),
+        ),
+        text="references",
+        copies_teacher=True,
+    ),
+    "control": Preset(
+        (
+            Chosen(
+                CrossEntropy(term="cross-entropy"),
+                "plain fine-tuning: what the corpus alone would have taught",
+            ),
+        ),
+        text="references",
+    ),
+}
+"""By the name that `distill.method` gives."""
+
+
+def terms(settings: Distill) -> tuple[TermSettings, ...]:
+    """The terms of a recipe: its own, or its preset's with the settings that bear on them.
+
+    Raises:
+        InputError: a setting has nothing to bear on.
+    """
+    if settings.objective is not None:
+        return tuple(_at(term, settings.temperature) for term in settings.objective)
+    mixed = _mixed([one.term for one in PRESETS[settings.method].objective], settings)
+    return tuple(_at(term, settings.temperature) for term in mixed)
+
+
+def text(settings: Distill) -> Text:
+    """Whose words a recipe reads and learns."""
+    return settings.text or PRESETS[settings.method].text
+
+
+def reasons(settings: Distill) -> dict[str, str]:
+    """Why each term is there, where a preset says so."""
+    if settings.objective is not None:
+        return {}
+    return {one.term.called: one.why for one in PRESETS[settings.method].objective}
+
+
+def _at(term: TermSettings, temperature: float) -> TermSettings:
+    """A term with its temperature written out."""
+    if isinstance(term, CrossEntropy) or term.temperature is not None:
+        return term
+    return term.model_copy(update={"temperature": temperature})
+
+
+def _mixed(preset: Sequence[TermSettings], settings: Distill) -> list[TermSettings]:
+    """A preset with the cross-entropy's weight as asked, and its first divergence's the rest."""
+    share = settings.cross_entropy
+    if share is None:
+        return list(preset)
+    divergence = next((term for term in preset if not isinstance(term, CrossEntropy)), None)
+    if divergence is None or not any(isinstance(term, CrossEntropy) for term in preset):
+        raise InputError(
+            f"distill.cross_entropy: method {settings.method} does not mix cross-entropy with a "
+            "divergence; leave it out, or write an objective"
+        )
+    weights = {divergence.called: 1.0 - share}
+    return [
+        term.model_copy(
+            update={"weight": share if isinstance(term, CrossEntropy) else weights[term.called]}
+        )
+        if isinstance(term, CrossEntropy) or term.called in weights
+        else term
+        for term in preset
+    ]

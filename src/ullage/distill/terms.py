@@ -1,0 +1,56 @@
+"""From terms as a recipe writes them to terms that can be computed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from ullage.config.objective import CrossEntropy, Jensen, Ramp, Skewed, TermSettings
+from ullage.distill import divergences
+from ullage.distill.objectives import (
+    Objective,
+    Schedule,
+    Term,
+    cross_entropy_term,
+    divergence_term,
+)
+from ullage.distill.signals import Signal
+
+_DIVERGENCES: dict[str, divergences.Divergence] = {
+    "forward-kl": divergences.forward_kl,
+    "reverse-kl": divergences.reverse_kl,
+    "total-variation": divergences.total_variation,
+    "generalised-jsd": divergences.generalised_jsd,
+    "skewed-kl": divergences.skewed_kl,
+    "skewed-reverse-kl": divergences.skewed_reverse_kl,
+}
+
+
+def build_objective(terms: Sequence[TermSettings], *, answers: bool = False) -> Objective:
+    """The objective of a recipe.
+
+    Args:
+        terms: with temperatures written out (`ullage.distill.presets.terms`).
+        answers: whether the text is the teacher's own.
+    """
+    return Objective(tuple(_term(term, answers) for term in terms))
+
+
+def _term(term: TermSettings, answers: bool) -> Term:
+    weight = _weight(term.weight)
+    if isinstance(term, CrossEntropy):
+        return cross_entropy_term(weight, Signal.TEXT if answers else None, name=term.called)
+    assert term.temperature is not None  # noqa: S101 - written out by presets
+    divergence: Any = _DIVERGENCES[term.term]
+    if isinstance(term, Jensen):
+        divergence = partial(divergence, beta=term.beta)
+    elif isinstance(term, Skewed):
+        divergence = partial(divergence, alpha=term.alpha)
+    return divergence_term(term.called, divergence, weight, term.temperature)
+
+
+def _weight(weight: float | Ramp) -> float | Schedule:
+    if isinstance(weight, Ramp):
+        return Schedule(weight.start, weight.end, weight.over, weight.shape)
+    return weight

@@ -1,0 +1,48 @@
+"""The laboratory's teacher and base, and a corpus of theirs: a real distillation in seconds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ullage.config.models import Config
+from ullage.distill import DistillResult, run_distill
+from ullage.lab.corpus import write_corpus
+from ullage.lab.evaluate import TEACHER
+from ullage.lab.organisms.build import BASE
+
+ROWS = 150
+
+
+def prepare(folder: Path) -> None:
+    """Write the corpus."""
+    write_corpus(folder / "corpus.jsonl", 0, ROWS)
+
+
+def config(output: str, **settings: Any) -> Config:
+    """A few steps from the base, unless `settings` says otherwise."""
+    start = {} if "layers" in settings or "student" in settings else {"student": f"hf:{BASE}"}
+    return Config.model_validate(
+        {
+            "arms": {
+                "teacher": {"model": f"hf:{TEACHER}"},
+                "student": {"model": f"hf:{output}"},
+            },
+            "planning": {"items": 2, "min_items": 1},
+            "distill": {
+                "corpus": "corpus.jsonl",
+                "output": output,
+                "max_steps": 12,
+                "learning_rate": 1e-3,
+                "max_length": 256,
+                "held_out": 0.2,
+                **start,
+                **settings,
+            },
+        }
+    )
+
+
+def make(folder: Path, output: str, **settings: Any) -> DistillResult:
+    """Distil in this process."""
+    return run_distill(config(output, **settings), folder)
