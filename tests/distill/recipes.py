@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tests.distill.test_layers import build
 from ullage.config.models import Distill
 from ullage.distill import presets
 from ullage.distill.objectives import Objective
@@ -19,4 +20,5 @@ def objective(method: str = "logits", **changes: Any) -> Objective:
     """What a recipe minimises."""
     recipe = settings(method, **changes)
     answers = presets.text(recipe) == "answers"
-    return build_objective(presets.terms(recipe), answers=answers)
+    models = (build("llama"), build("llama"))
+    return build_objective(presets.terms(recipe), answers=answers, models=models)

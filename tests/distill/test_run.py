@@ -413,7 +413,10 @@ class TestBlackBox:
         assert stats["answered"] < making.ROWS + 10, "what the journal held was asked again"
         assert f"answers {making.ROWS}" not in said.splitlines()
         ledger = json.loads((folder / "taught" / "distillation.json").read_text())
-        assert ledger["teacher_signal"] == {"used": ["text"], "not_used": ["logits"]}
+        assert ledger["teacher_signal"] == {
+            "used": ["text"],
+            "not_used": ["attention maps", "hidden states", "logits"],
+        }
         loss = ledger["loss"]
         assert set(loss["held_out"]) == {"loss", "cross_entropy"}
         assert loss["held_out"]["loss"] < loss["base_held_out"]["loss"]

@@ -421,10 +421,13 @@ class Planning(Strict):
 class Distill(Strict):
     """How the student is made (`ullage distill`)."""
 
-    method: Literal["logits", "black-box", "specialise", "control"] = "logits"
+    method: Literal["logits", "black-box", "features", "relations", "specialise", "control"] = (
+        "logits"
+    )
     """What is left out below is this preset's (`docs/methods/`): `logits` learns the teacher's
-    whole distribution and needs its weights; `black-box` learns its answers; `specialise` teaches a
-    copy of the teacher the corpus; `control` learns the references without a teacher."""
+    whole distribution and needs its weights; `black-box` learns its answers; `features` learns its
+    hidden states as well, `relations` how it holds texts to lie to each other; `specialise` teaches
+    a copy of the teacher the corpus; `control` learns the references without a teacher."""
     objective: Annotated[tuple[TermSettings, ...], Field(min_length=1)] | None = None
     """What is minimised, instead of the preset's terms."""
     text: Literal["references", "answers"] | None = None

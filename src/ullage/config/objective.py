@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, NonNegativeFloat, model_validator
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, model_validator
 
 from ullage.config.base import Share, Slug, Strict
 
@@ -91,8 +91,57 @@ class Skewed(Term):
     """The skew: near 0 like the KL it is named after."""
 
 
+LayerMap = (
+    Literal["uniform", "last"]
+    | Annotated[tuple[tuple[NonNegativeInt, NonNegativeInt], ...], Field(min_length=1)]
+)
+"""[student layer, teacher layer] pairs counted from 0, or a rule."""
+
+
+class Hidden(Term):
+    """How far the student's states are from the teacher's, position by position."""
+
+    term: Literal["hidden"]
+    """After the layers of `layers`."""
+    distance: Literal["mse", "cosine"] = "cosine"
+    """`mse` of states as they are; `cosine` of their directions alone."""
+    layers: LayerMap = "uniform"
+    """`[[student, teacher], ...]` from 0; `uniform`: every student layer with the teacher's at the
+    same share of the depth; `last`: the last with the last."""
+    projection: Literal["learnt", "none"] | None = None
+    """A linear map from the student's width to the teacher's, trained beside the student and then
+    left behind; left out, learnt where the widths differ."""
+
+
+class Attention(Term):
+    """KL from the teacher's attention maps to the student's."""
+
+    term: Literal["attention"]
+    """At the supervised positions."""
+    layers: LayerMap = "last"
+    """As for `hidden`."""
+    heads: Literal["each", "mean"] = "each"
+    """`each` head with its like, which takes as many of them in both; or their means."""
+
+
+class Relation(Term):
+    """How the sequences of a batch lie to each other, each one the mean of its states."""
+
+    term: Literal["distances", "angles", "similarity"]
+    """Of pairs; of triples (Park et al. 2019, arXiv 1904.05068); matrices of inner products (Tung
+    and Mori 2019, arXiv 1907.09682). Any widths will do."""
+    layers: LayerMap = "last"
+    """As for `hidden`."""
+
+
+OuterSettings = CrossEntropy | Divergence | Jensen | Skewed
+"""Terms on what the models say."""
+
+InnerSettings = Hidden | Attention | Relation
+"""Terms on what goes on inside the models, which take the teacher's weights."""
+
 TermSettings = Annotated[
-    CrossEntropy | Divergence | Jensen | Skewed,
+    CrossEntropy | Divergence | Jensen | Skewed | Hidden | Attention | Relation,
     Field(discriminator="term"),
 ]
 """Any term."""

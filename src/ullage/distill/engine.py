@@ -7,7 +7,7 @@ import math
 import shutil
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from torch.utils.data import Sampler
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
@@ -122,6 +123,10 @@ class Tally:
         return {name: total / max(self.labels, 1) for name, total in self.sums.items()}
 
 
+_BESIDE = "beside.safetensors"
+"""In a checkpoint: what is trained beside the student and is no part of it."""
+
+
 class DistillationTrainer(Trainer):
     """Trainer that saves and loads the student alone and knows its loss terms."""
 
@@ -142,7 +147,9 @@ class DistillationTrainer(Trainer):
         """The recipe's."""
         if self._optimiser == "muon" and self.optimizer is None:
             module: Any = self.model
-            self.optimizer = Muon(module.student, self.args.learning_rate)
+            self.optimizer = Muon(
+                module.student, self.args.learning_rate, beside=module.inner.parameters()
+            )
         return super().create_optimizer(model)
 
     def compute_loss(
@@ -167,21 +174,24 @@ class DistillationTrainer(Trainer):
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         module: Any = self.accelerator.unwrap_model(self.model)
-        if state_dict is not None:
-            state_dict = {
-                name.removeprefix("student."): tensor for name, tensor in state_dict.items()
-            }
+        weights = module.state_dict() if state_dict is None else state_dict
+        folder = Path(output_dir or self.args.output_dir or ".")
         with quiet():
             module.student.save_pretrained(
-                output_dir or self.args.output_dir,
-                state_dict=state_dict,
+                folder,
+                state_dict=None if state_dict is None else _under("student.", weights),
                 is_main_process=self.args.should_save,
             )
+        if (beside := _under("inner.", weights)) and self.args.should_save:
+            save_file(beside, folder / _BESIDE)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         module: Any = self.accelerator.unwrap_model(self.model)
         super()._load_from_checkpoint(resume_from_checkpoint, model=module.student)
         module.student.tie_weights()
+        beside = Path(resume_from_checkpoint) / _BESIDE
+        if beside.exists():
+            module.inner.load_state_dict(load_file(beside))
 
 
 class _Watch(TrainerCallback):
@@ -351,6 +361,15 @@ def last_checkpoint(folder: Path) -> Path | None:
             continue
         whole.append(path)
     return max(whole, key=_step_of, default=None)
+
+
+def _under(prefix: str, weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Weights of one part of the module, by the names they have within it."""
+    return {
+        name.removeprefix(prefix): tensor
+        for name, tensor in weights.items()
+        if name.startswith(prefix)
+    }
 
 
 def _step_of(checkpoint: Path) -> int:

@@ -92,7 +92,7 @@ def card(ledger: Mapping[str, Any]) -> str:
         f"steps ({ledger['tokens']['train']['supervised']:,} supervised tokens). "
         f"{corpus['held_out']} conversations were held out:",
         "",
-        "| nats per token on held-out rows | before | after |",
+        f"| {loss['unit']} on held-out rows | before | after |",
         "|---|---|---|",
         *_loss_rows(loss),
         "",

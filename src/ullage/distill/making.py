@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,13 +18,22 @@ from ullage.distill.checkpoint import finished_folder, load_model, load_tokenize
 from ullage.distill.corpus import Row
 from ullage.distill.engine import Stop, mean_terms, stop_on_signal, train
 from ullage.distill.job import Job, identity
-from ullage.distill.module import DistillationModule, LogitsTeacher, require_plain_head
+from ullage.distill.module import (
+    Batch,
+    DistillationModule,
+    LogitsTeacher,
+    collate,
+    require_plain_head,
+)
 from ullage.distill.rendering import Example, render
 from ullage.distill.result import Progress, Report, Stage
 from ullage.distill.students import aligned, load_base, make_base
 from ullage.distill.terms import build_objective
 from ullage.errors import InputError
 from ullage.models.hf.load import pick_device
+
+_FITTED_ROWS = 256
+"""Rows whose states projections are fitted to: at some tokens a row, more than states are wide."""
 
 
 class RenderedRows(NamedTuple):
@@ -73,6 +82,7 @@ def make_student(job: Job, report: Report | None) -> dict[str, Any]:
             )
         module = _module(job, student, tokenizer).to(pick_device("auto"))
         module.suit_attention(job.recipe.settings.batch_size, job.recipe.settings.max_length)
+        module.fit_projections(_first_batches(job, module, rows["train"].examples))
         before = _before(job, module, rows["held_out"].examples, watched)
         trained = train(
             module,
@@ -138,8 +148,8 @@ def _rendered(job: Job, tokenizer: Any, rows: Sequence[Row]) -> RenderedRows:
 
 def _module(job: Job, student: Any, tokenizer: Any) -> DistillationModule:
     recipe, settings = job.recipe, job.recipe.settings
-    objective = build_objective(recipe.terms, answers=recipe.asks_answers)
     if not recipe.needs_weights:
+        objective = build_objective(recipe.terms, answers=recipe.asks_answers)
         return DistillationModule(student, objective)
     dtype = torch.bfloat16 if settings.dtype == "bfloat16" else torch.float32
     teacher = load_model(recipe.teacher, job.root, "distill.teacher", dtype)
@@ -151,7 +161,20 @@ def _module(job: Job, student: Any, tokenizer: Any) -> DistillationModule:
         [row.messages for row in job.corpus.train[:32]],
         settings.max_length,
     )
+    objective = build_objective(
+        recipe.terms, answers=recipe.asks_answers, models=(student, teacher)
+    )
     return DistillationModule(student, objective, LogitsTeacher(teacher, vocabulary))
+
+
+def _first_batches(
+    job: Job, module: DistillationModule, examples: Sequence[Example]
+) -> Iterator[Batch]:
+    """Some rows to fit projections on: as many whatever the size of a batch."""
+    size, device = job.recipe.settings.batch_size, next(module.parameters()).device
+    for start in range(0, min(_FITTED_ROWS, len(examples)), size):
+        batch = collate(examples[start : min(start + size, _FITTED_ROWS)])
+        yield {name: tensor.to(device) for name, tensor in batch.items()}
 
 
 def _before(
@@ -178,7 +201,8 @@ def _losses(
     held_out = rows["held_out"].examples
     sample = rows["train"].examples[: max(len(held_out), 1)]
     return {
-        "unit": "nats per supervised token",
+        # What goes on inside has no unit: distances as its terms define them.
+        "unit": f"{'' if module.objective.inner else 'nats '}per supervised token",
         "base_held_out": before,
         "held_out": _measured(job, module, held_out, "measure", watched),
         "train": _measured(job, module, sample, "measure", watched),
@@ -228,6 +252,9 @@ def _finish(
             "student": {
                 "identity": identity(Arm(model=f"hf:{partial}"), Path()),
                 "parameters": sum(weight.numel() for weight in module.student.parameters()),
+            },
+            "left_behind": {
+                "projection_parameters": sum(map(torch.numel, module.inner.parameters()))
             },
             "precision": {
                 "student_weights": "float32",

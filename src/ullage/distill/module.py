@@ -4,14 +4,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 from typing import Any
 
 import torch
 from torch import nn
 
-from ullage.distill.chunked import chunked_loss
+from ullage.distill.chunked import TeacherAt, chunked_loss
+from ullage.distill.inner import fit_projections
+from ullage.distill.inside import Inside, Wanted, listening
 from ullage.distill.objectives import IGNORED, Objective
 from ullage.distill.rendering import Example
 from ullage.distill.signals import Signal
@@ -71,10 +75,13 @@ class DistillationModule(nn.Module):
             chunk: positions per head application; left out, what suits the device.
         """
         super().__init__()
-        if Signal.LOGITS in objective.eats and teacher is None:
-            raise ValueError("the objective eats logits, and no teacher gives them")
+        if objective.eats - {Signal.TEXT} and teacher is None:
+            eats = ", ".join(sorted(objective.eats))
+            raise ValueError(f"the objective eats {eats}, and no teacher gives them")
         self.student = student
         self.objective = objective
+        self.inner = nn.ModuleList(term.value for term in objective.inner)
+        """Here for its projections: trained with the student, saved beside it, then left behind."""
         self.chunk = chunk
         self._teacher = (teacher,)
 
@@ -93,6 +100,9 @@ class DistillationModule(nn.Module):
         """
         config = self.student.config
         scores = rows * length**2 * config.num_hidden_layers * config.num_attention_heads
+        if Signal.ATTENTION in self.objective.eats:
+            # Plain already, or there would be no maps.
+            return
         if self.student.device.type == "cpu" and scores <= _MOST_SCORES:
             self.student.set_attn_implementation("eager")
             if (teacher := self._teacher[0]) is not None:
@@ -115,29 +125,70 @@ class DistillationModule(nn.Module):
             ``loss``, a scalar; and per term its sum over labels, detached.
         """
         mask_BT = labels != IGNORED
-        hidden_NH = trunk(self.student, input_ids)[mask_BT]
-        (teacher,) = self._teacher
-        teacher_at = None
-        if teacher is not None:
-            teacher_hidden_NH = teacher.hidden(input_ids, mask_BT)
-
-            def teacher_at(here: slice) -> torch.Tensor:
-                return teacher.logits(teacher_hidden_NH[here])
-
         items = mask_BT.sum() if num_items_in_batch is None else num_items_in_batch
-        head = self.student.get_output_embeddings()
-        sums = chunked_loss(
-            hidden_NH,
-            head.weight,
-            getattr(head, "bias", None),
-            labels[mask_BT],
-            self.objective,
-            teacher_at,
-            # A batch without a label has loss 0, not 0/0.
-            scale=1.0 / max(int(items), 1),
-            chunk=self.chunk,
-        )
-        return {"loss": sums.total, **sums.terms}
+        # A batch without a label has loss 0, not 0/0.
+        scale = 1.0 / max(int(items), 1)
+        with listening(self.student, self._wanted(0)) as inside:
+            hidden_NH = trunk(self.student, input_ids)[mask_BT]
+        teacher_at, teacher_inside = self._taught(input_ids, mask_BT)
+        terms: dict[str, torch.Tensor] = {}
+        losses: list[torch.Tensor] = []
+        if self.objective.terms:
+            head = self.student.get_output_embeddings()
+            sums = chunked_loss(
+                hidden_NH,
+                head.weight,
+                getattr(head, "bias", None),
+                labels[mask_BT],
+                self.objective,
+                teacher_at,
+                scale=scale,
+                chunk=self.chunk,
+            )
+            terms |= sums.terms
+            losses.append(sums.total)
+        if self.objective.inner:
+            values = {
+                term.name: term.value(inside, teacher_inside, mask_BT)
+                for term in self.objective.inner
+            }
+            terms |= {name: value.detach() for name, value in values.items()}
+            losses.append(scale * self.objective.total(values))
+        return {"loss": torch.stack(losses).sum(), **terms}
+
+    def _taught(
+        self, ids_BT: torch.Tensor, mask_BT: torch.Tensor
+    ) -> tuple[TeacherAt | None, Inside]:
+        """What the teacher says at supervised positions, on demand, and what went on inside it."""
+        (teacher,) = self._teacher
+        if teacher is None:
+            return None, Inside()
+        with listening(teacher.model, self._wanted(1)) as inside:
+            hidden_NH = teacher.hidden(ids_BT, mask_BT)
+
+        def at(here: slice) -> torch.Tensor:
+            return teacher.logits(hidden_NH[here])
+
+        # A head applied for a term that does not look is work for nothing.
+        return at if Signal.LOGITS in self.objective.eats else None, inside
+
+    def _wanted(self, of: int) -> Wanted:
+        """Layers some term looks at, in the student (`of` 0) or the teacher (1)."""
+        return reduce(or_, (term.value.wanted(of) for term in self.objective.inner), Wanted())
+
+    @torch.no_grad()
+    def fit_projections(self, batches: Iterable[Batch]) -> None:
+        """Start learnt projections where they fit the student as it is."""
+
+        def heard() -> Iterator[tuple[Inside, Inside, torch.Tensor]]:
+            for batch in batches:
+                mask_BT = batch["labels"] != IGNORED
+                with listening(self.student, self._wanted(0)) as inside:
+                    trunk(self.student, batch["input_ids"])
+                yield inside, self._taught(batch["input_ids"], mask_BT)[1], mask_BT
+
+        if any(True for _ in self.inner.parameters()):
+            fit_projections([term.value for term in self.objective.inner], heard())
 
 
 def trunk(model: Any, ids_BT: torch.Tensor) -> torch.Tensor:

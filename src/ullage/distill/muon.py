@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -27,15 +27,18 @@ class Muon(torch.optim.AdamW):
             AdamW's.
         lr: learning rate.
         momentum: of the matrices.
+        beside: parameters trained beside the model; AdamW's.
     """
 
-    def __init__(self, model: Any, lr: float, momentum: float = 0.95) -> None:
+    def __init__(
+        self, model: Any, lr: float, momentum: float = 0.95, *, beside: Iterable[Tensor] = ()
+    ) -> None:
         embeddings = (model.get_input_embeddings(), model.get_output_embeddings())
         outer = {id(layer.weight) for layer in embeddings if layer is not None}
         every = [parameter for parameter in model.parameters() if parameter.requires_grad]
         hidden = [one for one in every if one.ndim == 2 and id(one) not in outer]
         chosen = {id(one) for one in hidden}
-        rest = [one for one in every if id(one) not in chosen]
+        rest = [*(one for one in every if id(one) not in chosen), *beside]
         groups = [{"params": hidden, "muon": True}, {"params": rest, "muon": False}]
         super().__init__([group for group in groups if group["params"]], lr=lr, weight_decay=0.0)
         self._momentum = momentum

@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the name every torch code base uses
 
 from ullage.distill.divergences import Divergence, forward_kl
+from ullage.distill.inner import Inner
 from ullage.distill.signals import Signal
 from ullage.distill.sparse import Teacher, TopK
 
@@ -75,15 +76,30 @@ class Term:
 
 
 @dataclass(frozen=True, slots=True)
+class InnerTerm:
+    """One named part of the loss that looks inside the models, and not at their logits."""
+
+    name: str
+    weight: float | Schedule
+    eats: Signal
+    """States or attention maps."""
+    value: Inner
+    """Summed over positions."""
+
+
+@dataclass(frozen=True, slots=True)
 class Objective:
     """A weighted sum of named terms; the one thing the engine knows about a method."""
 
     terms: tuple[Term, ...]
+    """On logits and labels."""
+    inner: tuple[InnerTerm, ...] = ()
+    """On what goes on inside."""
     progress: float = 0.0
     """Share of all steps that are done: schedules are read here."""
 
     def __post_init__(self) -> None:
-        names = [term.name for term in self.terms]
+        names = [term.name for term in self.every]
         if len(set(names)) < len(names):
             raise ValueError(f"terms {names}: each needs a name of its own")
 
@@ -92,9 +108,14 @@ class Objective:
         return replace(self, progress=progress)
 
     @property
+    def every(self) -> tuple[Term | InnerTerm, ...]:
+        """All terms."""
+        return (*self.terms, *self.inner)
+
+    @property
     def eats(self) -> frozenset[Signal]:
         """Every teacher signal some term needs."""
-        return frozenset(term.eats for term in self.terms if term.eats is not None)
+        return frozenset(term.eats for term in self.every if term.eats is not None)
 
     @property
     def weights(self) -> dict[str, float]:
@@ -103,18 +124,17 @@ class Objective:
             term.name: term.weight.at(self.progress)
             if isinstance(term.weight, Schedule)
             else term.weight
-            for term in self.terms
+            for term in self.every
         }
 
     def values(self, evidence: Evidence) -> dict[str, torch.Tensor]:
-        """Each term per position, unweighted."""
+        """Each term on logits per position, unweighted."""
         return {term.name: term.value(evidence) for term in self.terms}
 
     def total(self, values: dict[str, torch.Tensor]) -> torch.Tensor:
-        """The weighted sum of `values`, of the same shape."""
-        return torch.stack([weight * values[name] for name, weight in self.weights.items()]).sum(
-            dim=0
-        )
+        """The weighted sum of `values` (of some or all terms), of the same shape."""
+        weights = self.weights
+        return torch.stack([weights[name] * value for name, value in values.items()]).sum(dim=0)
 
 
 def divergence_term(

@@ -7,7 +7,15 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ullage.config.models import Distill
-from ullage.config.objective import CrossEntropy, Divergence, TermSettings
+from ullage.config.objective import (
+    CrossEntropy,
+    Divergence,
+    Hidden,
+    Jensen,
+    Relation,
+    Skewed,
+    TermSettings,
+)
 from ullage.errors import InputError
 
 Text = Literal["references", "answers"]
@@ -32,21 +40,20 @@ class Preset:
     """Whether the student is the whole teacher where neither `student` nor `layers` is given."""
 
 
-PRESETS: dict[str, Preset] = {
-    "logits": Preset(
-        (
-            Chosen(
-                Divergence(term="forward-kl", weight=0.9),
-                "covers everything the teacher might say, with one number per token of the "
-                "vocabulary where text gives one per position",
-            ),
-            Chosen(
-                CrossEntropy(term="cross-entropy", weight=0.1),
-                "keeps the student on the references where the teacher is wrong",
-            ),
-        ),
-        text="references",
+_LOGITS = (
+    Chosen(
+        Divergence(term="forward-kl", weight=0.9),
+        "covers everything the teacher might say, with one number per token of the vocabulary "
+        "where text gives one per position",
     ),
+    Chosen(
+        CrossEntropy(term="cross-entropy", weight=0.1),
+        "keeps the student on the references where the teacher is wrong",
+    ),
+)
+
+PRESETS: dict[str, Preset] = {
+    "logits": Preset(_LOGITS, text="references"),
     "black-box": Preset(
         (
             Chosen(
@@ -55,6 +62,32 @@ PRESETS: dict[str, Preset] = {
             ),
         ),
         text="answers",
+    ),
+    "features": Preset(
+        (
+            *_LOGITS,
+            Chosen(
+                Hidden(term="hidden", weight=1.0),
+                "shows a shallow student what the teacher made of the text on the way, at every "
+                "layer; by direction, as sizes differ between layers and models",
+            ),
+        ),
+        text="references",
+    ),
+    "relations": Preset(
+        (
+            *_LOGITS,
+            Chosen(
+                Relation(term="distances", weight=1.0),
+                "which texts the teacher holds to be near each other; of any width, without a "
+                "projection",
+            ),
+            Chosen(
+                Relation(term="angles", weight=2.0),
+                "the shape they form; twice the distances' weight, as in Park et al. 2019",
+            ),
+        ),
+        text="references",
     ),
     "specialise": Preset(
         (
@@ -110,28 +143,23 @@ def reasons(settings: Distill) -> dict[str, str]:
 
 def _at(term: TermSettings, temperature: float) -> TermSettings:
     """A term with its temperature written out."""
-    if isinstance(term, CrossEntropy) or term.temperature is not None:
+    if not isinstance(term, Divergence | Jensen | Skewed) or term.temperature is not None:
         return term
     return term.model_copy(update={"temperature": temperature})
 
 
 def _mixed(preset: Sequence[TermSettings], settings: Distill) -> list[TermSettings]:
-    """A preset with the cross-entropy's weight as asked, and its first divergence's the rest."""
+    """A preset with the cross-entropy's weight as asked, and its divergence's the rest."""
     share = settings.cross_entropy
     if share is None:
         return list(preset)
-    divergence = next((term for term in preset if not isinstance(term, CrossEntropy)), None)
-    if divergence is None or not any(isinstance(term, CrossEntropy) for term in preset):
+    kinds = {Divergence: 1.0 - share, CrossEntropy: share}
+    if not all(any(isinstance(term, kind) for term in preset) for kind in kinds):
         raise InputError(
             f"distill.cross_entropy: method {settings.method} does not mix cross-entropy with a "
             "divergence; leave it out, or write an objective"
         )
-    weights = {divergence.called: 1.0 - share}
     return [
-        term.model_copy(
-            update={"weight": share if isinstance(term, CrossEntropy) else weights[term.called]}
-        )
-        if isinstance(term, CrossEntropy) or term.called in weights
-        else term
+        term.model_copy(update={"weight": kinds[type(term)]}) if type(term) in kinds else term
         for term in preset
     ]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ullage.config.models import Arm, Config, Distill
-from ullage.config.objective import TermSettings
+from ullage.config.objective import Relation, TermSettings
 from ullage.distill import presets
 from ullage.distill.signals import Signal, require_signals
 from ullage.errors import InputError
@@ -17,7 +17,7 @@ _ELSEWHERE = {"output", "save_steps", "corpus", "teacher", "student"}
 """Settings that say where or how often things are written, and names a digest stands for."""
 _WRITTEN_OUT = {"method", "objective", "text", "temperature", "cross_entropy"}
 """Settings that come to the terms: two ways to write the same terms are one recipe."""
-_WHITE_BOX = frozenset({Signal.LOGITS})
+_WHITE_BOX = frozenset({Signal.LOGITS, Signal.HIDDEN, Signal.ATTENTION})
 """Signals that take the teacher's weights, in memory while the student trains."""
 
 
@@ -139,6 +139,7 @@ def resolve_recipe(config: Config, root: Path) -> Recipe:
             f"{settings.method} learns from the weights as they are: leave quantise out, or use "
             "method black-box"
         )
+    _require_company(terms, settings.batch_size)
     copies = presets.PRESETS[settings.method].copies_teacher
     if (settings.student is None) == (settings.layers is None) and not (
         copies and settings.student is None
@@ -159,6 +160,16 @@ def resolve_recipe(config: Config, root: Path) -> Recipe:
         )
     paths = Paths(_under(root, settings.corpus), _under(root, settings.output))
     return Recipe(settings, config.seed, teacher, start, paths, terms, eats)
+
+
+def _require_company(terms: tuple[TermSettings, ...], batch_size: int) -> None:
+    """Relations are between the rows of one forward pass."""
+    for term in terms:
+        if isinstance(term, Relation) and batch_size < (least := 3 if term.term == "angles" else 2):
+            raise InputError(
+                f"distill.batch_size: {batch_size}, and '{term.term}' relates rows of one batch; "
+                f"make it {least} or more"
+            )
 
 
 def planned_steps(settings: Distill, rows: int) -> int:

@@ -64,7 +64,7 @@ class DistillResult:
         before, after = facts["loss"]["base_held_out"], facts["loss"]["held_out"]
         if before is not None and after is not None:
             lines += [
-                f"held-out {name}: {before[name]:.3f} -> {after[name]:.3f} nats per token"
+                f"held-out {name}: {before[name]:.3f} -> {after[name]:.3f} {facts['loss']['unit']}"
                 for name in after
             ]
         return "\n".join(lines)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from enum import StrEnum
 
-from ullage.config.objective import CrossEntropy, TermSettings
+from ullage.config.objective import Attention, CrossEntropy, Hidden, Relation, TermSettings
 from ullage.errors import InputError
 
 
@@ -18,12 +18,18 @@ class Signal(StrEnum):
 
     LOGITS = "logits"
     """The distribution over the whole vocabulary at each supervised position."""
+    HIDDEN = "hidden states"
+    """What its layers pass on to each other."""
+    ATTENTION = "attention maps"
+    """What each of its positions attends to."""
     TEXT = "text"
     """An answer in words: the teacher's own, or a reference."""
 
 
 GIVEN_BY: dict[Signal, frozenset[str]] = {
     Signal.LOGITS: frozenset({"hf"}),
+    Signal.HIDDEN: frozenset({"hf"}),
+    Signal.ATTENTION: frozenset({"hf"}),
     Signal.TEXT: frozenset({"hf", "openai", "recorded", "simulated"}),
 }
 """Model schemes (``hf:``, ``openai:``, ...) that can give each signal."""
@@ -38,7 +44,9 @@ def eaten(term: TermSettings, *, answers: bool) -> Signal | None:
     """
     if isinstance(term, CrossEntropy):
         return Signal.TEXT if answers else None
-    return Signal.LOGITS
+    if isinstance(term, Attention):
+        return Signal.ATTENTION
+    return Signal.HIDDEN if isinstance(term, Hidden | Relation) else Signal.LOGITS
 
 
 def require_signals(

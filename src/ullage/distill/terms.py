@@ -6,16 +6,26 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from ullage.config.objective import CrossEntropy, Jensen, Ramp, Skewed, TermSettings
+from ullage.config.objective import (
+    CrossEntropy,
+    InnerSettings,
+    Jensen,
+    OuterSettings,
+    Ramp,
+    Skewed,
+    TermSettings,
+)
 from ullage.distill import divergences
+from ullage.distill.inner import build_inner
 from ullage.distill.objectives import (
+    InnerTerm,
     Objective,
     Schedule,
     Term,
     cross_entropy_term,
     divergence_term,
 )
-from ullage.distill.signals import Signal
+from ullage.distill.signals import eaten
 
 _DIVERGENCES: dict[str, divergences.Divergence] = {
     "forward-kl": divergences.forward_kl,
@@ -27,20 +37,40 @@ _DIVERGENCES: dict[str, divergences.Divergence] = {
 }
 
 
-def build_objective(terms: Sequence[TermSettings], *, answers: bool = False) -> Objective:
+def build_objective(
+    terms: Sequence[TermSettings], *, answers: bool = False, models: tuple[Any, Any] | None = None
+) -> Objective:
     """The objective of a recipe.
 
     Args:
         terms: with temperatures written out (`ullage.distill.presets.terms`).
         answers: whether the text is the teacher's own.
+        models: student and teacher, where some term looks inside them.
+
+    Raises:
+        InputError: their architectures do not allow a term.
     """
-    return Objective(tuple(_term(term, answers) for term in terms))
+    outer, inner = [], []
+    for term in terms:
+        if isinstance(term, InnerSettings):
+            if models is None:
+                raise ValueError(f"{term.called} looks inside the models, and there are none")
+            inner.append(_inner(term, *models))
+        else:
+            outer.append(_term(term, answers))
+    return Objective(tuple(outer), tuple(inner))
 
 
-def _term(term: TermSettings, answers: bool) -> Term:
+def _inner(term: InnerSettings, student: Any, teacher: Any) -> InnerTerm:
+    signal = eaten(term, answers=False)
+    assert signal is not None  # noqa: S101 - nothing inside is had without the teacher
+    return InnerTerm(term.called, _weight(term.weight), signal, build_inner(term, student, teacher))
+
+
+def _term(term: OuterSettings, answers: bool) -> Term:
     weight = _weight(term.weight)
     if isinstance(term, CrossEntropy):
-        return cross_entropy_term(weight, Signal.TEXT if answers else None, name=term.called)
+        return cross_entropy_term(weight, eaten(term, answers=answers), name=term.called)
     assert term.temperature is not None  # noqa: S101 - written out by presets
     divergence: Any = _DIVERGENCES[term.term]
     if isinstance(term, Jensen):
