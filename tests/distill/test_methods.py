@@ -36,6 +36,7 @@ METHODS: dict[str, dict[str, Any]] = {
     "black-box": {"generate_max_tokens": 32, "max_steps": 8},
     "features": {},
     "relations": {},
+    "on-policy": {"on_policy": {"refresh": 4, "max_tokens": 12}},
     # The teacher is done with the laboratory's corpus, and learns another desk.
     "specialise": {"student": None, "corpus": "bicycles.jsonl"},
     "control": {},

@@ -418,21 +418,38 @@ class Planning(Strict):
         return self
 
 
+class OnPolicy(Strict):
+    """Rows whose answer the student writes itself and the teacher scores (arXiv 2306.13649)."""
+
+    share: Annotated[float, Field(gt=0.0, le=1.0)] = 0.5
+    """λ: of all rows; the others keep their text."""
+    refresh: PositiveInt = 20
+    """Steps between new answers: fewer keep closer to the student as it is, and cost more time."""
+    max_tokens: PositiveInt = 64
+    """Of an answer."""
+    temperature: Annotated[float, Field(ge=0.0)] = 1.0
+    """0 is greedy, which shows the teacher less of what the student might say."""
+
+
 class Distill(Strict):
     """How the student is made (`ullage distill`)."""
 
-    method: Literal["logits", "black-box", "features", "relations", "specialise", "control"] = (
-        "logits"
-    )
+    method: Literal[
+        "logits", "black-box", "features", "relations", "on-policy", "specialise", "control"
+    ] = "logits"
     """What is left out below is this preset's (`docs/methods/`): `logits` learns the teacher's
     whole distribution and needs its weights; `black-box` learns its answers; `features` learns its
-    hidden states as well, `relations` how it holds texts to lie to each other; `specialise` teaches
-    a copy of the teacher the corpus; `control` learns the references without a teacher."""
+    hidden states as well, `relations` how it holds texts to lie to each other; `on-policy` has
+    it score the student's own words; `specialise` teaches a copy of the teacher the corpus;
+    `control` learns the references without a teacher."""
     objective: Annotated[tuple[TermSettings, ...], Field(min_length=1)] | None = None
     """What is minimised, instead of the preset's terms."""
     text: Literal["references", "answers"] | None = None
     """Whose words the student reads and learns: the corpus's references, or what the teacher
     answers to its prompts. Left out, the preset's."""
+    on_policy: OnPolicy | None = None
+    """Have the student answer a share of the prompts itself; left out, the preset's: only method
+    `on-policy` does."""
     teacher: str | None = None
     """Left out: `arms.teacher.model`."""
     student: str | None = None

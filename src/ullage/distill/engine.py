@@ -25,6 +25,7 @@ from ullage.distill.checkpoint import quiet
 from ullage.distill.module import DistillationModule, collate
 from ullage.distill.muon import Muon
 from ullage.distill.objectives import IGNORED
+from ullage.distill.own import OwnWords
 from ullage.distill.recipe import planned_steps
 from ullage.distill.rendering import Example
 from ullage.distill.result import Progress, Report, Stopped
@@ -130,11 +131,20 @@ _BESIDE = "beside.safetensors"
 class DistillationTrainer(Trainer):
     """Trainer that saves and loads the student alone and knows its loss terms."""
 
-    def __init__(self, lengths: Sequence[int], optimiser: str = "adamw", **options: Any) -> None:
+    def __init__(
+        self,
+        lengths: Sequence[int],
+        optimiser: str = "adamw",
+        own: OwnWords | None = None,
+        **options: Any,
+    ) -> None:
         super().__init__(**options)
         self.remove_callback(PrinterCallback)
         self._lengths = lengths
         self._optimiser = optimiser
+        self._own = own
+        self._order: tuple[int, list[int]] = (-1, [])
+        """The rows of one epoch, in order."""
         self.tally = Tally()
         self.tokens = 0
         """Tokens read in this session, padding not counted."""
@@ -142,6 +152,43 @@ class DistillationTrainer(Trainer):
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
         batch = self.args.train_batch_size * self.args.gradient_accumulation_steps
         return RowOrder(self._lengths, batch, self.args.seed)
+
+    def _rows_of(self, step: int) -> list[int]:
+        """Rows that a step reads; none after the last."""
+        if step >= self.state.max_steps:
+            return []
+        rows = self.args.train_batch_size * self.args.gradient_accumulation_steps
+        epoch, place = divmod(step, -(-len(self._lengths) // rows))
+        if self._order[0] != epoch:
+            order = RowOrder(self._lengths, rows, self.args.seed)
+            order.set_epoch(epoch)
+            self._order = (epoch, list(order))
+        return self._order[1][place * rows : (place + 1) * rows]
+
+    def get_batch_samples(self, epoch_iterator: Any, num_batches: int, device: Any) -> Any:
+        """The batches of a step, some rows answered by the student as it is now.
+
+        Here and not in the collator, which is a batch ahead of the weights.
+        """
+        batches, items = super().get_batch_samples(epoch_iterator, num_batches, device)
+        if self._own is None or not batches:
+            return batches, items
+        if self.accelerator.num_processes > 1:
+            raise InputError(
+                "distill.on_policy: answers are written in one process, this run has "
+                f"{self.accelerator.num_processes}; run it in one"
+            )
+        module: Any = self.accelerator.unwrap_model(self.model)
+        step = self.state.global_step
+        read = sorted(row for batch in batches for row in batch["rows"].tolist())
+        assert read == sorted(self._rows_of(step)), "answers were written for other rows"  # noqa: S101
+        self._own.refresh(step, self._rows_of, module.student)
+        batches = [
+            _collate_rows([(row, self._own.read(row)) for row in batch["rows"].tolist()])
+            for batch in batches
+        ]
+        batches = [{name: one.to(device) for name, one in batch.items()} for batch in batches]
+        return batches, self._get_num_items_in_batch(batches, device)
 
     def create_optimizer(self, model: Any = None) -> Any:
         """The recipe's."""
@@ -161,6 +208,7 @@ class DistillationTrainer(Trainer):
     ) -> Any:
         """The loss of a batch, counted on its way."""
         lengths = inputs.pop("lengths")
+        inputs.pop("rows")
         self.tokens += int(lengths.sum())
         labels = int((inputs["labels"] != IGNORED).sum())
         # By steps and not by what was seen since: a resumed run reads the same weights.
@@ -184,6 +232,8 @@ class DistillationTrainer(Trainer):
             )
         if (beside := _under("inner.", weights)) and self.args.should_save:
             save_file(beside, folder / _BESIDE)
+        if self._own is not None and self.args.should_save:
+            self._own.save(folder)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         module: Any = self.accelerator.unwrap_model(self.model)
@@ -192,6 +242,8 @@ class DistillationTrainer(Trainer):
         beside = Path(resume_from_checkpoint) / _BESIDE
         if beside.exists():
             module.inner.load_state_dict(load_file(beside))
+        if self._own is not None:
+            self._own.load(Path(resume_from_checkpoint))
 
 
 class _Watch(TrainerCallback):
@@ -256,6 +308,7 @@ def train(
     *,
     stop: Stop,
     report: Report | None = None,
+    own: OwnWords | None = None,
 ) -> Trained:
     """Train until done or stopped, from the last whole checkpoint where there is one.
 
@@ -267,6 +320,7 @@ def train(
         checkpoints: folder of checkpoints.
         stop: looked at after every step.
         report: called after every step.
+        own: of on-policy recipes.
 
     Raises:
         Stopped: the wish was granted; a checkpoint is on disk.
@@ -278,10 +332,11 @@ def train(
     trainer = DistillationTrainer(
         lengths=[len(example.ids) for example in examples],
         optimiser=recipe.optimiser,
+        own=own,
         model=module,
         args=_arguments(recipe, steps, seed, checkpoints),
-        train_dataset=list(examples),
-        data_collator=_collate_with_lengths,
+        train_dataset=list(enumerate(examples)),
+        data_collator=_collate_rows,
         callbacks=[watch],
     )
     watch.trainer = trainer
@@ -376,9 +431,10 @@ def _step_of(checkpoint: Path) -> int:
     return int(checkpoint.name.rpartition("-")[2])
 
 
-def _collate_with_lengths(examples: Sequence[Example]) -> dict[str, torch.Tensor]:
+def _collate_rows(numbered: Sequence[tuple[int, Example]]) -> dict[str, torch.Tensor]:
+    rows, examples = zip(*numbered, strict=True)
     lengths = torch.tensor([len(example.ids) for example in examples])
-    return {**collate(examples), "lengths": lengths}
+    return {**collate(examples), "lengths": lengths, "rows": torch.tensor(rows)}
 
 
 def _arguments(recipe: Distill, steps: int, seed: int, checkpoints: Path) -> TrainingArguments:

@@ -25,8 +25,10 @@ from ullage.distill.module import (
     collate,
     require_plain_head,
 )
+from ullage.distill.own import OwnWords, Writer, turn_ends
 from ullage.distill.rendering import Example, render
 from ullage.distill.result import Progress, Report, Stage
+from ullage.distill.signals import Signal
 from ullage.distill.students import aligned, load_base, make_base
 from ullage.distill.terms import build_objective
 from ullage.errors import InputError
@@ -83,7 +85,9 @@ def make_student(job: Job, report: Report | None) -> dict[str, Any]:
         module = _module(job, student, tokenizer).to(pick_device("auto"))
         module.suit_attention(job.recipe.settings.batch_size, job.recipe.settings.max_length)
         module.fit_projections(_first_batches(job, module, rows["train"].examples))
-        before = _before(job, module, rows["held_out"].examples, watched)
+        writer = _writer(job, tokenizer, rows["train"].examples)
+        own = None if writer is None else OwnWords(writer, rows["train"].examples)
+        before = _before(job, module, rows["held_out"].examples, watched, writer)
         trained = train(
             module,
             rows["train"].examples,
@@ -92,11 +96,13 @@ def make_student(job: Job, report: Report | None) -> dict[str, Any]:
             job.recipe.paths.checkpoints,
             stop=stop,
             report=report,
+            own=own,
         )
         made = {
             "tokens": {name: part.counts for name, part in rows.items()},
             "steps": trained.steps,
-            "loss": _losses(job, module, rows, before, watched),
+            "loss": _losses(job, module, rows, before, watched, writer),
+            "own_words": None if own is None else own.written,
         }
     timing = {
         "seconds_this_session": round(time.monotonic() - started, 1),
@@ -177,25 +183,66 @@ def _first_batches(
         yield {name: tensor.to(device) for name, tensor in batch.items()}
 
 
+def _writer(job: Job, tokenizer: Any, examples: Sequence[Example]) -> Writer | None:
+    """How the student answers prompts itself, where the recipe has it do so."""
+    recipe = job.recipe
+    if recipe.on_policy is None:
+        return None
+    return Writer(
+        recipe.on_policy,
+        turn_ends(examples, frozenset(tokenizer.all_special_ids)),
+        recipe.settings.max_length,
+        recipe.settings.batch_size,
+        recipe.seed,
+    )
+
+
 def _before(
-    job: Job, module: DistillationModule, held_out: list[Example], watched: Watched
-) -> dict[str, float] | None:
+    job: Job,
+    module: DistillationModule,
+    held_out: list[Example],
+    watched: Watched,
+    writer: Writer | None,
+) -> dict[str, Any]:
     """Loss of the base on the held-out rows: measured once, before the first step, and kept."""
     path = job.recipe.paths.before
     if path.exists():
-        known: dict[str, float] | None = json.loads(path.read_bytes())["held_out"]
+        known: dict[str, Any] = json.loads(path.read_bytes())
         return known
-    before = _measured(job, module, held_out, "base", watched)
-    ledgers.write_json(path, {"held_out": before})
+    before = {
+        "base_held_out": _measured(job, module, held_out, "base", watched),
+        **_own_words("base_own_words", job, module, held_out, watched, writer),
+    }
+    ledgers.write_json(path, before)
     return before
+
+
+def _own_words(
+    key: str,
+    job: Job,
+    module: DistillationModule,
+    held_out: list[Example],
+    watched: Watched,
+    writer: Writer | None,
+) -> dict[str, Any]:
+    """Loss on the answers that the student as it is gives to the held-out prompts."""
+    if writer is None or not held_out:
+        return {}
+    answered = writer.answered(module.student, held_out, "held out")
+    terms = _measured(job, module, answered, "measure", watched)
+    assert terms is not None  # noqa: S101 - there are rows
+    # Of its own words none is right, so that a term on labels has nothing to say of them.
+    blind = {term.name for term in module.objective.every if term.eats in (None, Signal.TEXT)}
+    return {key: {name: value for name, value in terms.items() if name not in blind}}
 
 
 def _losses(
     job: Job,
     module: DistillationModule,
     rows: dict[str, RenderedRows],
-    before: dict[str, float] | None,
+    before: dict[str, Any],
     watched: Watched,
+    writer: Writer | None,
 ) -> dict[str, Any]:
     """Loss terms at the end, held out and on as many rows that were learnt."""
     held_out = rows["held_out"].examples
@@ -203,8 +250,9 @@ def _losses(
     return {
         # What goes on inside has no unit: distances as its terms define them.
         "unit": f"{'' if module.objective.inner else 'nats '}per supervised token",
-        "base_held_out": before,
+        **before,
         "held_out": _measured(job, module, held_out, "measure", watched),
+        **_own_words("own_words", job, module, held_out, watched, writer),
         "train": _measured(job, module, sample, "measure", watched),
         "train_rows_measured": len(sample),
     }

@@ -16,7 +16,7 @@ from torch import nn
 from ullage.distill.chunked import TeacherAt, chunked_loss
 from ullage.distill.inner import fit_projections
 from ullage.distill.inside import Inside, Wanted, listening
-from ullage.distill.objectives import IGNORED, Objective
+from ullage.distill.objectives import IGNORED, OWN, Objective
 from ullage.distill.rendering import Example
 from ullage.distill.signals import Signal
 from ullage.distill.vocabulary import VocabularyMap
@@ -118,7 +118,8 @@ class DistillationModule(nn.Module):
 
         Args:
             input_ids: (B, T).
-            labels: (B, T), already shifted; `IGNORED` where nothing is supervised.
+            labels: (B, T), already shifted; `IGNORED` where nothing is supervised, `OWN` where
+                no token is right and a divergence counts all the same.
             num_items_in_batch: labels in all micro-batches of the step; left out: in this one.
 
         Returns:
@@ -135,11 +136,12 @@ class DistillationModule(nn.Module):
         losses: list[torch.Tensor] = []
         if self.objective.terms:
             head = self.student.get_output_embeddings()
+            labels_N = labels[mask_BT]
             sums = chunked_loss(
                 hidden_NH,
                 head.weight,
                 getattr(head, "bias", None),
-                labels[mask_BT],
+                labels_N.masked_fill(labels_N == OWN, IGNORED),
                 self.objective,
                 teacher_at,
                 scale=scale,

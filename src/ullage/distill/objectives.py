@@ -24,6 +24,8 @@ from ullage.distill.sparse import Teacher, TopK
 
 IGNORED = -100
 """Label of a position that is not supervised, as in torch and transformers."""
+OWN = -101
+"""Label of a supervised position at which no token is right: the text is the student's own."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from ullage.config.models import Distill
+from ullage.config.models import Distill, OnPolicy
 from ullage.config.objective import (
     CrossEntropy,
     Divergence,
@@ -36,6 +36,8 @@ class Preset:
     objective: tuple[Chosen, ...]
     text: Text
     """Whose words are read and learnt."""
+    on_policy: OnPolicy | None = None
+    """Whether the student answers some prompts itself."""
     copies_teacher: bool = False
     """Whether the student is the whole teacher where neither `student` nor `layers` is given."""
 
@@ -89,6 +91,16 @@ PRESETS: dict[str, Preset] = {
         ),
         text="references",
     ),
+    "on-policy": Preset(
+        (
+            Chosen(
+                Jensen(term="generalised-jsd"),
+                "bounded, so that no odd word of the student's own can run away with the loss",
+            ),
+        ),
+        text="references",
+        on_policy=OnPolicy(),
+    ),
     "specialise": Preset(
         (
             Chosen(
@@ -132,6 +144,11 @@ def terms(settings: Distill) -> tuple[TermSettings, ...]:
 def text(settings: Distill) -> Text:
     """Whose words a recipe reads and learns."""
     return settings.text or PRESETS[settings.method].text
+
+
+def on_policy(settings: Distill) -> OnPolicy | None:
+    """How a recipe has the student answer some prompts itself, if it does."""
+    return settings.on_policy or PRESETS[settings.method].on_policy
 
 
 def reasons(settings: Distill) -> dict[str, str]:

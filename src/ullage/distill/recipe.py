@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ullage.config.models import Arm, Config, Distill
+from ullage.config.models import Arm, Config, Distill, OnPolicy
 from ullage.config.objective import Relation, TermSettings
 from ullage.distill import presets
 from ullage.distill.signals import Signal, require_signals
@@ -15,7 +15,7 @@ from ullage.errors import InputError
 
 _ELSEWHERE = {"output", "save_steps", "corpus", "teacher", "student"}
 """Settings that say where or how often things are written, and names a digest stands for."""
-_WRITTEN_OUT = {"method", "objective", "text", "temperature", "cross_entropy"}
+_WRITTEN_OUT = {"method", "objective", "text", "temperature", "cross_entropy", "on_policy"}
 """Settings that come to the terms: two ways to write the same terms are one recipe."""
 _WHITE_BOX = frozenset({Signal.LOGITS, Signal.HIDDEN, Signal.ATTENTION})
 """Signals that take the teacher's weights, in memory while the student trains."""
@@ -83,12 +83,18 @@ class Recipe:
         return Signal.TEXT in self.eats
 
     @property
+    def on_policy(self) -> OnPolicy | None:
+        """How the student answers some prompts itself, if it does."""
+        return presets.on_policy(self.settings)
+
+    @property
     def described(self) -> dict[str, Any]:
         """The settings as the ledger keeps them."""
         return {
             **self.settings.model_dump(mode="json", exclude={"output"}),
             "objective": self._written_out,
             "text": presets.text(self.settings),
+            "on_policy": None if self.on_policy is None else self.on_policy.model_dump(),
             "seed": self.seed,
         }
 
@@ -108,6 +114,7 @@ class Recipe:
             **self.settings.model_dump(mode="json", exclude=_ELSEWHERE | _WRITTEN_OUT),
             "objective": self._written_out,
             "text": presets.text(self.settings),
+            "on_policy": None if self.on_policy is None else self.on_policy.model_dump(),
             "seed": self.seed,
             "teacher": teacher,
             "start": start,
@@ -138,6 +145,11 @@ def resolve_recipe(config: Config, root: Path) -> Recipe:
             f"arms.teacher: hf.quantise {teacher.hf.quantise} is for asking; method "
             f"{settings.method} learns from the weights as they are: leave quantise out, or use "
             "method black-box"
+        )
+    if presets.on_policy(settings) is not None and not eats & _WHITE_BOX:
+        raise InputError(
+            "distill.on_policy: the student's own words have no right answer to learn, and no term "
+            "of the objective asks the teacher; add a divergence, as {term: generalised-jsd}"
         )
     _require_company(terms, settings.batch_size)
     copies = presets.PRESETS[settings.method].copies_teacher
