@@ -205,7 +205,8 @@ def distill(
     config: ConfigPath = DEFAULT_CONFIG,
     override: Overrides = None,
     plan_only: Annotated[
-        bool, typer.Option("--plan", help="Say what would be done, and stop.")
+        bool,
+        typer.Option("--plan", help="Say what would be done and what it would take, and stop."),
     ] = False,
     json_: Json = False,
 ) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging
 
 from ullage.config.models import Arm
@@ -36,6 +36,18 @@ def load_model(arm: Arm, root: Path, key: str, dtype: torch.dtype | str) -> Any:
         raise InputError(f"{key}: '{arm.model}' has no language-model head; use a causal model")
     model.eval()
     return model
+
+
+def load_config(arm: Arm, root: Path, key: str) -> Any:
+    """The configuration of an ``hf:`` arm's model, without its weights.
+
+    Raises:
+        InputError: it cannot be found.
+    """
+    where, options = _source(arm, root)
+    with quiet(), _named(key, arm):
+        config: Any = AutoConfig.from_pretrained(where, **options)
+    return config
 
 
 def load_tokenizer(arm: Arm, root: Path, key: str) -> Any:

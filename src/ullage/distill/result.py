@@ -58,7 +58,8 @@ class DistillResult:
             f"left out: {dropped or 'none'}"
         )
         if self.status == "planned":
-            return f"Would make {self.output} in {facts['steps']} steps.\n{rows}"
+            lines = [f"Would make {self.output} in {facts['steps']} steps.", rows]
+            return "\n".join([*lines, *_forecast(facts["forecast"])])
         lines = ["Already made:" if self.status == "reused" else "Made:", f"  {self.output}"]
         lines += [f"  {self.base} (the student before: arm `base`)", rows]
         before, after = facts["loss"]["base_held_out"], facts["loss"]["held_out"]
@@ -68,3 +69,28 @@ class DistillResult:
                 for name in after
             ]
         return "\n".join(lines)
+
+
+def _forecast(found: Mapping[str, Any]) -> list[str]:
+    """What would be loaded and taken, line by line."""
+    models = ", ".join(
+        f"{role} of {model['parameters'] / 1e6:,.1f} M parameters"
+        for role, model in found["loads"].items()
+        if model is not None
+    )
+    parts = {name: size for name, size in found["memory_bytes"].items() if size and name != "total"}
+    memory = ", ".join(f"{name.replace('_', ' ')} {_bytes(size)}" for name, size in parts.items())
+    tokens, spent = found["tokens"], found["time"]
+    teacher = f"teacher reads {tokens['teacher_reads']:,} tokens" if tokens["teacher_reads"] else ""
+    if tokens["teacher_writes_at_most"]:
+        teacher = f"teacher writes at most {tokens['teacher_writes_at_most']:,} tokens, once"
+    return [
+        f"loads: {models}",
+        f"memory, counted: about {_bytes(found['memory_bytes']['total'])} ({memory})",
+        f"time: at least {spent['seconds_at_least']:,.0f} s ({spent['how']})",
+        *([teacher] if teacher else []),
+    ]
+
+
+def _bytes(size: float) -> str:
+    return f"{size / 2**30:.2f} GiB" if size >= 2**30 else f"{size / 2**20:.1f} MiB"

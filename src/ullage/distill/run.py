@@ -40,7 +40,8 @@ def run_distill(
         root: folder its relative paths are relative to.
         progress: called with every answer, step and measured batch.
         resume: go on from the last checkpoint; False throws checkpoints away (never answers).
-        plan_only: check everything that needs no weights and say what would be done.
+        plan_only: check everything that needs no weights and say what would be done, and about
+            how much memory and time it would take.
 
     Returns:
         Folders and ledger.
@@ -56,7 +57,9 @@ def run_distill(
         return _result("reused", job, made)
     if plan_only:
         steps = planned_steps(job.recipe.settings, len(job.corpus.train))
-        return _result("planned", job, {**job.facts(), "steps": steps})
+        from ullage.distill.forecast import forecast
+
+        return _result("planned", job, {**job.facts(), "steps": steps, "forecast": forecast(job)})
     try:
         job.recipe.paths.work.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -148,7 +151,7 @@ def _make(job: Job, report: Report | None) -> dict[str, Any]:
     """The long part. Answers come first: the teacher that gives them need not be kept loaded."""
     if job.recipe.asks_answers:
         job = replace(job, corpus=_answered(job, report))
-    # Here and not above: a plan, a refusal and `import ullage.distill` need no torch.
+    # Here and not above: a refusal and `import ullage.distill` need no torch.
     from ullage.distill.making import make_student
 
     return make_student(job, report)

@@ -40,7 +40,7 @@ def make_base(recipe: Recipe, root: Path, start_identity: str) -> dict[str, Any]
     wanted = digest([start_identity, recipe.settings.model_dump(mode="json", include={"layers"})])
     if folder.exists():
         return _existing_base(folder, wanted)
-    arm = _start_arm(recipe)
+    arm = start_arm(recipe)
     key = "distill.student" if recipe.settings.layers is None else "distill.teacher"
     model = load_model(arm, root, key, "auto")
     start: dict[str, Any] = {"digest": wanted, "from": recipe.start}
@@ -53,7 +53,7 @@ def make_base(recipe: Recipe, root: Path, start_identity: str) -> dict[str, Any]
         start["layers"] = list(layers)
         model = student_from_layers(model, layers)
     with finished_folder(folder, recipe.paths.work / "base.partial") as partial:
-        save_model(model, _student_tokenizer(recipe, root, arm, key), partial)
+        save_model(model, start_tokenizer(recipe, root), partial)
         (partial / "README.md").write_text(base_card(start), encoding="utf-8")
         write_json(partial / START_FILE, start)
     return start
@@ -122,13 +122,19 @@ def _existing_base(folder: Path, wanted: str) -> dict[str, Any]:
     return start
 
 
-def _start_arm(recipe: Recipe) -> Arm:
+def start_arm(recipe: Recipe) -> Arm:
     """The arm the first weights come from; the teacher's own options where it is the teacher."""
     return recipe.teacher if recipe.start == recipe.teacher.model else Arm(model=recipe.start)
 
 
-def _student_tokenizer(recipe: Recipe, root: Path, arm: Arm, key: str) -> Any:
-    """The start's tokenizer; one without a chat template learns the teacher's."""
+def start_tokenizer(recipe: Recipe, root: Path) -> Any:
+    """The start's tokenizer; one without a chat template learns the teacher's.
+
+    Raises:
+        InputError: it cannot be loaded, or neither has a template.
+    """
+    arm = start_arm(recipe)
+    key = "distill.student" if recipe.settings.layers is None else "distill.teacher"
     tokenizer = load_tokenizer(arm, root, key)
     if tokenizer.chat_template is None and recipe.teacher.scheme == "hf":
         teacher = load_tokenizer(recipe.teacher, root, "distill.teacher")
