@@ -435,13 +435,21 @@ class Distill(Strict):
     """How the student is made (`ullage distill`)."""
 
     method: Literal[
-        "logits", "black-box", "features", "relations", "on-policy", "specialise", "control"
+        "logits",
+        "black-box",
+        "features",
+        "relations",
+        "cross-tokenizer",
+        "on-policy",
+        "specialise",
+        "control",
     ] = "logits"
     """What is left out below is this preset's (`docs/methods/`): `logits` learns the teacher's
     whole distribution and needs its weights; `black-box` learns its answers; `features` learns its
-    hidden states as well, `relations` how it holds texts to lie to each other; `on-policy` has
-    it score the student's own words; `specialise` teaches a copy of the teacher the corpus;
-    `control` learns the references without a teacher."""
+    hidden states as well, `relations` how it holds texts to lie to each other; `cross-tokenizer`
+    is `logits` for a student whose tokenizer is its own; `on-policy` has the teacher score the
+    student's own words; `specialise` teaches a copy of the teacher the corpus; `control` learns the
+    references without a teacher."""
     objective: Annotated[tuple[TermSettings, ...], Field(min_length=1)] | None = None
     """What is minimised, instead of the preset's terms."""
     text: Literal["references", "answers"] | None = None
@@ -464,6 +472,10 @@ class Distill(Strict):
     """Share of the corpus kept for measuring the loss."""
     temperature: Annotated[float, Field(gt=0.0)] = 1.0
     """Of the distillation loss (scaled by its square, Hinton et al. 2015)."""
+    alignment: Literal["tokens", "bytes"] | None = None
+    """How teacher and student are compared: `tokens` needs one vocabulary and one chat template;
+    with `bytes` each model reads its own. Left out, the preset's: only method `cross-tokenizer`
+    compares on bytes."""
     cross_entropy: Share | None = None
     """Weight of the cross-entropy in a preset that mixes it with a divergence, which gets the rest;
     left out, the preset's."""

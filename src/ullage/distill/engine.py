@@ -120,7 +120,7 @@ class Tally:
         self.labels += labels
 
     def means(self) -> dict[str, float]:
-        """Nats per label of each term."""
+        """Of each term, per label."""
         return {name: total / max(self.labels, 1) for name, total in self.sums.items()}
 
 
@@ -370,7 +370,7 @@ def mean_terms(
     stop: Stop,
     report: Callable[[int, int], None] | None = None,
 ) -> dict[str, float]:
-    """Each term and their weighted sum ``loss``, in nats per supervised token, over some rows.
+    """Each term and their weighted sum ``loss``, per supervised token, over some rows.
 
     Args:
         module: in any mode; left in eval mode, and with the weights of the last step.

@@ -9,16 +9,14 @@ themselves.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from transformers import AutoModelForCausalLM
 
-from ullage.distill.checkpoint import load_config
+from ullage.distill.checkpoint import load_config, load_tokenizer
 from ullage.distill.chunked import CHUNK, CHUNK_ELSEWHERE
-from ullage.distill.corpus import Row
 from ullage.distill.job import Job
 from ullage.distill.layers import chosen_layers
 from ullage.distill.recipe import planned_steps
@@ -59,12 +57,18 @@ def forecast(job: Job) -> dict[str, Any]:
     """
     recipe, settings = job.recipe, job.recipe.settings
     student, teacher = _shapes(job)
-    read, supervised = _tokens(job, job.corpus.train)
+    read, supervised = _tokens(job, start_tokenizer(recipe, job.root))
+    teacher_reads = teacher_supervised = 0.0
+    if teacher is not None:
+        teacher_reads, teacher_supervised = read, supervised
+        if recipe.alignment == "bytes":
+            tokenizer = load_tokenizer(recipe.teacher, job.root, "distill.teacher")
+            teacher_reads, teacher_supervised = _tokens(job, tokenizer)
     steps = planned_steps(settings, len(job.corpus.train))
     rows = steps * settings.batch_size * settings.gradient_accumulation
     work = 3.0 * student.forward(rows * read, read, rows * supervised)
     if teacher is not None:
-        work += teacher.forward(rows * read, read, rows * supervised)
+        work += teacher.forward(rows * teacher_reads, teacher_reads, rows * teacher_supervised)
     if recipe.on_policy is not None:
         own = rows * recipe.on_policy.share
         work += own * student.forward(read + recipe.on_policy.max_tokens, read, 1.0)
@@ -86,7 +90,7 @@ def forecast(job: Job) -> dict[str, Any]:
             "per_row": round(read, 1),
             "supervised_per_row": round(supervised, 1),
             "rows_counted": min(SAMPLE, len(job.corpus.train)),
-            "teacher_reads": round(rows * read) if teacher is not None else 0,
+            "teacher_reads": round(rows * teacher_reads),
             "teacher_writes_at_most": prompts * settings.generate_max_tokens
             if recipe.asks_answers
             else 0,
@@ -121,9 +125,9 @@ def _shape(config: Any) -> Shape:
     )
 
 
-def _tokens(job: Job, rows: Sequence[Row]) -> tuple[float, float]:
+def _tokens(job: Job, tokenizer: Any) -> tuple[float, float]:
     """Tokens and supervised tokens of a row, on average over a sample spread over the corpus."""
-    tokenizer = start_tokenizer(job.recipe, job.root)
+    rows = job.corpus.train
     sample = rows[:: max(len(rows) // SAMPLE, 1)][:SAMPLE]
     read = supervised = 0
     for row in sample:

@@ -22,7 +22,7 @@ class Progress:
     total: int
     """Answers, rows or optimiser steps, as the stage goes."""
     terms: Mapping[str, float] = field(default_factory=dict)
-    """Training: each loss term of the step, in nats per supervised token."""
+    """Training: each loss term of the step, per supervised token."""
     tokens_per_second: float | None = None
     seconds_left: float | None = None
     """Of this stage."""
@@ -65,7 +65,8 @@ class DistillResult:
         before, after = facts["loss"]["base_held_out"], facts["loss"]["held_out"]
         if before is not None and after is not None:
             lines += [
-                f"held-out {name}: {before[name]:.3f} -> {after[name]:.3f} {facts['loss']['unit']}"
+                f"held-out {name}: {before[name]:.3f} -> {after[name]:.3f} "
+                f"{facts['loss']['units'][name]}"
                 for name in after
             ]
         return "\n".join(lines)
