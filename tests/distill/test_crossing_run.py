@@ -11,10 +11,10 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig  # noqa: E402
+from transformers import AutoModelForCausalLM, AutoTokenizer  # noqa: E402
 
+from tests.distill import laboratory  # noqa: E402
 from tests.distill.making import config  # noqa: E402
-from tests.distill.tokenizers_of_kinds import byte_level  # noqa: E402
 from ullage.config.models import Config  # noqa: E402
 from ullage.distill import DistillResult, run_distill  # noqa: E402
 from ullage.errors import InputError  # noqa: E402
@@ -31,29 +31,9 @@ Tokenizer: Any = AutoTokenizer
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A corpus of the laboratory, and a random Llama whose tokenizer was trained on it."""
     path = tmp_path_factory.mktemp("crossing")
     write_corpus(path / "corpus.jsonl", seed=0, size=ROWS)
-    said = [
-        message["content"]
-        for line in (path / "corpus.jsonl").read_text().splitlines()
-        for message in json.loads(line)["messages"]
-    ]
-    tokenizer = byte_level(600, said)
-    tokenizer.save_pretrained(path / "start")
-    torch.manual_seed(0)
-    Model.from_config(
-        LlamaConfig(
-            vocab_size=len(tokenizer) + 8,
-            hidden_size=64,
-            intermediate_size=128,
-            num_hidden_layers=2,
-            num_attention_heads=4,
-            max_position_embeddings=512,
-            tie_word_embeddings=True,
-            eos_token_id=tokenizer.eos_token_id,
-        )
-    ).save_pretrained(path / "start")
+    laboratory.start_of_bytes(path)
     return path
 
 
