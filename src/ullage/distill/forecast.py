@@ -81,7 +81,7 @@ def forecast(job: Job) -> dict[str, Any]:
         },
         "memory_bytes": _memory(job, student, teacher, read),
         "time": {
-            "seconds_at_least": round(work / speed, 1),
+            "seconds_at_least": work / speed,
             "operations": round(work),
             "operations_per_second": round(speed),
             "how": "counted operations at the speed of a matrix product timed just now",
