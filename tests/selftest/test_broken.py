@@ -21,7 +21,7 @@ KEYED = [
     name
     for name in PACKAGED
     # The others judge what is done (ask, abstain), not what is answered.
-    if name not in ("teacher-text", "abstention", "clarification")
+    if name not in ("teacher-text", "abstention", "clarification", "endings")
     and name not in ("grounding-missing", "grounding-contradictory")
 ]
 

@@ -229,6 +229,14 @@ class Behaviour(Strict):
     """P(refuses) where it should."""
     over_refuse: Share = 0.02
     """P(refuses) where it should not."""
+    follow: Share = 0.9
+    """P(its answer follows from the steps that stand before it)."""
+    hold: Share = 0.9
+    """P(right answer) at a later turn of a conversation, after right replies."""
+    recover: Share = 0.8
+    """P(right answer) at a later turn, after a wrong reply."""
+    end: Share = 0.95
+    """P(comes to an end) where a text is asked for."""
     calibration_shift: Annotated[float, Field(ge=-0.5, le=0.5)] = 0.0
     """Mean stated confidence minus accuracy: positive is overconfident."""
     noise: Share = 0.1

@@ -319,4 +319,4 @@ ITEMS_OF: Mapping[str, Callable[[str], Iterator[Entry]]] = {
     "grounding-contradictory": _one("contradictory", _grounded),
     "grounding-irrelevant": _one("distracting", _grounded),
 }
-"""Probe name to the source of its lines; every packaged probe is there."""
+"""Probe name to the source of its lines, for every packaged probe that the world can feed."""

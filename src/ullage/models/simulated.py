@@ -41,6 +41,9 @@ _FLOOR = 0.25
 _LEAST = 1e-4
 """No option gets less than this much probability, however sure the model is."""
 _TOKEN = re.compile(r"\s*\S+")
+_KEPT = ("follow", "hold", "recover", "end")
+"""What is expected where a model stands on other words, or writes: shares of their own names."""
+_SENTENCE_ENDS = (".", "!", "?")
 
 
 def flip_rate(first: Behaviour, second: Behaviour) -> float:
@@ -151,7 +154,13 @@ class SimulatedModel:
             logprobs = _token_logprobs(text, request, confidence)
         prompt = sum(len(message.content) for message in request.messages) // 4
         usage = Usage(prompt_tokens=prompt, completion_tokens=len(text) // 4 + 1)
-        return Reply(text=text, logprobs=logprobs, usage=usage)
+        cut = request.subject.expects == "end" and not text.endswith(_SENTENCE_ENDS)
+        return Reply(
+            text=text,
+            finish_reason="length" if cut else "stop",
+            logprobs=logprobs,
+            usage=usage,
+        )
 
     def _weigh(self, request: Weigh, latents: tuple[float, float, float]) -> Weights:
         behaviour = self._behaviour(request.subject.probe, request.subject.family)
@@ -233,6 +242,9 @@ def _say(
     if step == "refuse":
         said = _pick(_REFUSES, manner) if luck < behaviour.refuse else subject.answer or wrong
         return said, behaviour.refuse
+    if step in _KEPT:
+        kept: float = getattr(behaviour, step)
+        return subject.answer if luck < kept else wrong, kept
     right = luck < _confidence(behaviour.accuracy, difficulty, _FLOOR)
     said = _instead(behaviour, manner, right) or (subject.answer if right else wrong)
     return said, _stated(behaviour, difficulty, round(1 / _FLOOR))

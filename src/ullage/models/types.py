@@ -64,7 +64,9 @@ class Subject:
     family: str = ""
     probe: str = ""
     expects: str = "answer"
-    """The ideal behaviour: ``answer``, ``abstain``, ``clarify`` or ``refuse``."""
+    """The ideal behaviour: ``answer``, ``abstain``, ``clarify`` or ``refuse``; where it stands on
+    other words ``follow`` (go where the steps lead), ``hold`` (answer on, after right replies) or
+    ``recover`` (answer on, after a wrong one); of a text, ``end``."""
     answer: str = ""
     """A reply that scores full marks."""
     wrong: str = ""

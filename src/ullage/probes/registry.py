@@ -17,7 +17,9 @@ from ullage.errors import InputError
 from ullage.probes.boundary import Abstention, Clarification, Formats, Invariance
 from ullage.probes.fidelity import Agreement, LikelihoodGap, TeacherText
 from ullage.probes.grounding import Contradictory, Counterfactual, Irrelevant, Missing, Present
+from ullage.probes.process import GivenSteps, StepSamples, WorkedSteps
 from ullage.probes.protocol import Probe
+from ullage.probes.stability import Endings, Recovery, Sharded, Turns
 from ullage.probes.tasks import TaskProbe, with_items
 from ullage.probes.uncertainty import Confidence, VoteConfidence
 
@@ -35,6 +37,13 @@ PACKAGED: dict[str, type[Probe]] = {
         Clarification,
         Formats,
         Invariance,
+        WorkedSteps,
+        GivenSteps,
+        StepSamples,
+        Turns,
+        Sharded,
+        Recovery,
+        Endings,
         Present,
         Missing,
         Counterfactual,

@@ -24,6 +24,10 @@ BASELINE = Behaviour(
     over_abstain=0.0,
     over_clarify=0.0,
     over_refuse=0.0,
+    follow=0.8,
+    hold=0.8,
+    recover=0.8,
+    end=0.8,
     noise=0.1,
 )
 """Teacher and intact student. Nothing is at 0 or 1, so that a scorer which always says one thing is
@@ -81,6 +85,10 @@ DAMAGES: dict[str, Damage] = {
         _damage("abstain", "answers where it should say that it does not know", abstain=0.2),
         _damage("clarify", "guesses where it should ask back", clarify=0.2),
         _damage("refuse", "does what it should refuse", refuse=0.2),
+        _damage("follow", "answers without regard to the steps before it", follow=0.2),
+        _damage("hold", "loses the thread over several turns", hold=0.2, recover=0.2),
+        _damage("recover", "builds on what it said wrong", recover=0.2),
+        _damage("end", "does not come to an end", end=0.2),
         # More than the wrong answers that such replies take the place of first.
         _damage("over-abstain", "declines what it could answer", over_abstain=0.65),
         _damage("over-clarify", "asks back where all is clear", over_clarify=0.65),

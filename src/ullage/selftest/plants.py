@@ -15,7 +15,7 @@ from types import MappingProxyType
 from ullage.config.models import Behaviour
 from ullage.probes.protocol import Metric, Probe
 from ullage.probes.tasks import OwnItems, TaskProbe
-from ullage.selftest import truths
+from ullage.selftest import truths, truths_in_turn
 from ullage.selftest.damages import BASELINE
 from ullage.selftest.truths import Mean, Population, Setting, Statistic
 
@@ -122,6 +122,33 @@ PLANTS: dict[tuple[str, str], Plant] = {
     ("formats", "spread"): _mean("drift", 0.1, truths.spread),
     ("invariance", "consistent"): _mean("drift", 0.1, truths.consistent),
     ("invariance", "accuracy"): _mean("accuracy", 0.1, truths.right),
+    # One step of three goes wrong: the most that can be lost is a third.
+    ("worked-steps", "step-errors"): _mean("accuracy", 0.05, truths_in_turn.step_errors),
+    ("worked-steps", "accuracy"): _mean("accuracy", 0.1, truths_in_turn.worked_right),
+    ("worked-steps", "agreement"): _mean("follow", 0.1, truths_in_turn.follows),
+    ("worked-steps", "cut-short"): _mean("follow", 0.1, truths_in_turn.cut_short),
+    ("given-steps", "mistake-carried"): _mean("follow", 0.1, truths_in_turn.follows),
+    ("given-steps", "answer-change"): _mean("follow", 0.1, truths_in_turn.answer_change),
+    ("given-steps", "reworded-change"): _mean("drift", 0.1, truths_in_turn.reworded_change),
+    ("given-steps", "accuracy"): _mean("accuracy", 0.1, truths.right),
+    ("step-samples", "consistency"): _mean("drift", 0.1, truths.consistent),
+    ("step-samples", "accuracy"): _mean("accuracy", 0.1, truths.right),
+    # A growth by one in twenty from turn to turn is one in five over the conversation.
+    ("turns", "error-growth"): _mean("hold", 0.05, truths_in_turn.error_growth),
+    ("turns", "excess-error"): _mean("recover", 0.05, truths_in_turn.excess_error),
+    ("turns", "accuracy"): _mean("hold", 0.1, truths_in_turn.right_in_turn),
+    ("sharded", "drop"): _mean("hold", 0.1, truths_in_turn.drop),
+    ("sharded", "sharded"): _mean("hold", 0.1, truths_in_turn.sharded),
+    ("sharded", "full"): _mean("accuracy", 0.1, truths.right),
+    ("recovery", "after-slip"): _mean("recover", 0.1, truths_in_turn.after_slip),
+    ("recovery", "slip-cost"): _mean("recover", 0.1, truths_in_turn.slip_cost),
+    ("recovery", "after-own"): _mean("hold", 0.1, truths_in_turn.after_own),
+    ("recovery", "after-teacher"): _mean("hold", 0.1, truths_in_turn.after_teacher),
+    ("recovery", "after-right"): _mean("hold", 0.1, truths_in_turn.sharded),
+    ("endings", "complete"): _mean("end", 0.1, truths_in_turn.ends),
+    ("endings", "loops"): _mean("end", 0.1, truths_in_turn.loops),
+    ("endings", "missing-end"): _mean("end", 0.1, truths_in_turn.missing_end),
+    ("endings", "runaway"): _mean("end", 0.1, truths_in_turn.runaway),
     ("grounding-present", "grounded"): _mean("accuracy", 0.1, truths.right),
     ("grounding-present", "unsupported"): _mean("accuracy", 0.1, truths.wrong),
     ("grounding-missing", "grounded"): _mean("abstain", 0.1, truths.abstains),
