@@ -104,6 +104,11 @@ class Worked(PackagedProbe):
         data = item.data
         return self.put(item, answer="\n".join(data["working"]), wrong="\n".join(data["slip"]))
 
+    def shown(self, item: Item, text: str) -> list[str]:
+        """The lines of a reply; what is only repeated from the question is no work."""
+        asked = set(lines(item.messages[-1].content))
+        return [line for line in lines(text) if line not in asked]
+
     def path(self, item: Item, shown: Sequence[str]) -> Path:
         """The steps that lines show."""
         return path(shown, item.choices, item.data["start"], item.data["changes"])
@@ -144,7 +149,7 @@ class WorkedSteps(Worked):
     def converse(self, item: Item) -> Conversation:
         """Have it work, then ask for the answer after all, other-looking and fewer steps."""
         reply = yield from ask(self.working(item))
-        shown = lines(reply.text)
+        shown = self.shown(item, reply.text)
         numbered = "\n".join(f"({place}) {line}" for place, line in enumerate(shown, start=1))
         answer = yield from ask(self._so_what(item, reply.text, shown))
         control = yield from ask(self._so_what(item, numbered, shown))
@@ -201,7 +206,7 @@ class StepSamples(Worked):
                 subject=request.subject,
             )
         )
-        outcomes = [self.path(item, lines(reply.text)).outcome for reply in replies]
+        outcomes = [self.path(item, self.shown(item, reply.text)).outcome for reply in replies]
         pairs = list(combinations(outcomes, 2))
         return {
             "consistency": sum(one == other != "" for one, other in pairs) / len(pairs),
