@@ -104,6 +104,7 @@ def test_mistakes_come_at_every_step() -> None:
         "- 34+7=41\n- 41-5=36\n- 36*2=72",
         "We start with 34 coins. 34 + 7 = 41. 41 - 5 = 36. 36 * 2 = 72. So there are 72 coins.",
         "34 + 7 = 41, 41 - 5 = 36, 36 * 2 = 72",
+        "Then 7 more go in: 34 + 7 = 41\nThen 5 come out.\n41 - 5 = 36\nThen 2 times.\n36 * 2 = 72",
         "Let's see!\nSeven more than 34 makes forty-one.\n5 fewer than 41 makes 36.\nTwice 36: 72.",
         "(1) 34 + 7 = 41\n\n(2) 41 - 5 = 36\n\n(3) 36 * 2 = 72\n\nAnswer: 72",
     ],

@@ -54,7 +54,8 @@ def path(
 ) -> Path:
     """The steps that lines show.
 
-    A line that names no value, or only the one that was reached before, is no step. Where a line
+    A line that names no value, or only the one that was reached before, is no step; nor is one
+    without an equals sign where others have one, for it says again what is given. Where a line
     names several, the last that is not the one before counts: ``34 + 7 = 41``.
 
     Args:
@@ -63,6 +64,8 @@ def path(
         start: the value before the first step.
         changes: what each step has to do.
     """
+    if not choices and (sums := [line for line in shown if "=" in line]):
+        shown = sums
     reached: list[str] = []
     errors, value = 0, start
     for line in shown:
