@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ullage import __version__
+from ullage.cache_cli import cache_app
 from ullage.errors import UllageError
 from ullage.lab.cli import lab_app
 
@@ -42,6 +43,7 @@ app = typer.Typer(
 )
 statement_app = typer.Typer(help="Read a Distillation Loss Statement.")
 app.add_typer(statement_app, name="statement")
+app.add_typer(cache_app, name="cache")
 app.add_typer(lab_app, name="lab")
 
 ConfigPath = Annotated[Path, typer.Argument(help="The configuration file.", metavar="CONFIG")]

@@ -1,0 +1,214 @@
+"""Writing a cache while the teacher works."""
+
+# ruff: noqa: N803 - tensors carry their shape as a suffix
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from ullage.distill.cache.about import About, differences
+from ullage.distill.cache.locking import lock
+from ullage.distill.cache.manifest import FILE, LOCK, Layout, Manifest, read_manifest
+from ullage.distill.cache.model import read_model
+from ullage.distill.cache.shard import Shard
+from ullage.errors import InputError
+
+if TYPE_CHECKING:
+    import torch
+
+    from ullage.distill.cache.work import Worker
+
+SHARD_POSITIONS = 65_536
+"""What a killed writer loses at most; 4 MB at k = 64."""
+SAMPLE = 16_384
+_MEASURE_EVERY = 32
+_MEASURED_LOGITS = 1 << 25
+"""Of whole distributions in memory at a time: 128 MiB."""
+
+
+class CacheWriter:
+    """Keeps what a teacher says of sequences, in order, and goes on where an earlier one stopped.
+
+    Logits are reduced where they are; everything else happens on a thread. A shard is there whole
+    or not at all, so a killed process loses at most the sequences of the shard it was filling: ask
+    ``key in writer`` before asking the teacher. The same sequences in the same order give the same
+    bytes, however often it was killed.
+
+        with CacheWriter(folder, about) as writer:
+            for key, ids in rows:
+                if key not in writer:
+                    writer.add(key, teacher(ids))
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        about: About,
+        *,
+        shard_positions: int = SHARD_POSITIONS,
+        sample: int = SAMPLE,
+        queue: int = 8,
+    ) -> None:
+        """Begin a cache, or open one to go on.
+
+        Args:
+            folder: of this cache alone; `About.folder` names one. Made where there is none.
+            about: what will be in it.
+            shard_positions: a shard is closed by the sequence that brings it to so many.
+            sample: first positions, from which tables are learnt before anything is written.
+            queue: sequences that may wait for the thread.
+
+        Layout is that of the beginning: a cache that is gone on with keeps its own.
+
+        Raises:
+            InputError: the folder holds something else, another cache, or damage; or another
+                process writes to it.
+            UllageError: it cannot be written.
+        """
+        self._folder, self._about = folder, about
+        self._keys: set[str] = set()
+        self._start = 0
+        self._sampled = 0
+        self._closed = False
+        self._lock = lock(folder)
+        try:
+            self._manifest = self._begin(Layout(shard_positions, sample, _stride(about)))
+            free = self._known()
+            self._worker = self._hire(free, queue)
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def _begin(self, layout: Layout) -> Manifest:
+        if layout.shard_positions < 1 or layout.sample < 1:
+            raise InputError("shard_positions and sample: use numbers above 0")
+        for left in self._folder.glob(".*.part"):  # of a process that was killed while writing
+            left.unlink(missing_ok=True)
+        if not (self._folder / FILE).exists():
+            others = sorted(path.name for path in self._folder.iterdir() if path.name != LOCK)
+            if others:
+                raise InputError(
+                    f"{self._folder}: holds {others[0]} and no teacher cache; name an empty folder"
+                )
+            manifest = Manifest(self._about, layout)
+            manifest.write(self._folder)
+            return manifest
+        found = read_manifest(self._folder)
+        if found.about != self._about:
+            what = ", ".join(differences(found.about, self._about))
+            raise InputError(
+                f"{self._folder}: holds a cache of something else (other {what}); name another "
+                "folder, or remove this one"
+            )
+        return found
+
+    def _known(self) -> list[int]:
+        """Learn what is there; returns the numbers of shards that are to be written."""
+        paths = sorted(self._folder.glob("shard-*.ullage"))
+        there = {}
+        if paths:
+            _, model = read_model(self._folder, self._about.identity)
+            for path in paths:
+                shard = Shard(path, self._about.identity, model.digest, check=True)
+                self._keys.update(shard.keys())
+                there[int(path.stem.removeprefix("shard-"))] = shard.file.digest
+        if self.complete and tuple(there.values()) != self._manifest.shards:
+            # A damaged shard was taken away: its sequences are asked for again.
+            self._manifest = Manifest(self._about, self._manifest.layout)
+            self._manifest.write(self._folder)
+        return [index for index in range(max(there, default=-1) + 2) if index not in there]
+
+    def _hire(self, free: list[int], queue: int) -> Worker:
+        from ullage.distill.cache.work import Worker
+
+        worker = Worker(self._folder, self._manifest, free, queue)
+        self._needs_sample = worker.needs_sample
+        worker.start()
+        return worker
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._keys
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    @property
+    def complete(self) -> bool:
+        """Whether there is nothing left to do: an earlier writer was closed."""
+        return self._manifest.complete
+
+    def add(self, key: str, logits_NV: torch.Tensor) -> None:
+        """Keep what the teacher says of one sequence.
+
+        Args:
+            key: names the sequence; not yet in the cache.
+            logits_NV: at the positions that are learnt, (N, V), −inf for tokens that the teacher
+                excludes; N may be 0.
+
+        Raises:
+            InputError: the logits are no distribution or of another width.
+            UllageError: what the thread failed with, at this or an earlier sequence.
+            ValueError: the key is there already, or the cache is complete.
+        """
+        from ullage.distill.cache.taking import take
+
+        if key in self._keys or self._closed or self.complete:
+            raise ValueError(f"{key}: is in the cache already, or the cache is closed")
+        layout = self._manifest.layout
+        deep = self._needs_sample and self._sampled < layout.sample
+        measured = layout.measured(self._start, len(logits_NV))
+        self._worker.put(take(key, logits_NV, self._about, measured, deep=deep))
+        self._keys.add(key)
+        self._start += len(logits_NV)
+        self._sampled += len(logits_NV)
+        if self._start >= layout.shard_positions:
+            self._start = 0
+
+    def close(self) -> None:
+        """Write what is left and declare the cache complete.
+
+        Raises:
+            InputError: nothing was ever added.
+            UllageError: what the thread failed with.
+        """
+        if self._closed:
+            return
+        try:
+            if self.complete:
+                self._worker.stop()
+                return
+            if not self._keys:
+                raise InputError(
+                    f"{self._folder}: nothing was added to the cache; give it sequences"
+                )
+            self._worker.finish()
+        finally:
+            self.abort()
+
+    def abort(self) -> None:
+        """Stop; the cache stays unfinished, and whole shards stay in it."""
+        self._closed = True
+        self._worker.stop()
+        self._lock.release()
+
+    def __enter__(self) -> CacheWriter:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.abort()
+
+
+def _stride(about: About) -> int:
+    """One position in so many is measured, fewer where the vocabulary is large."""
+    per_row = -(-about.vocabulary * 8192 // (_MEASURE_EVERY * _MEASURED_LOGITS))
+    return _MEASURE_EVERY * max(1, per_row)
