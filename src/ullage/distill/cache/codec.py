@@ -89,6 +89,15 @@ class Coded:
         return np.diff(sums[ends], prepend=0)
 
 
+def together(parts: list[Coded]) -> Coded:
+    """Sequences one after another."""
+    return Coded(
+        np.concatenate([np.zeros(0, np.int64), *(part.positions_S for part in parts)]),
+        np.concatenate([np.zeros(0, np.uint16), *(part.lanes_J for part in parts)]),
+        np.concatenate([np.zeros(0, np.uint32), *(part.words_W for part in parts)]),
+    )
+
+
 def lanes_of(positions_S: NDArray[np.int64]) -> NDArray[np.int64]:
     """Lanes of each sequence."""
     return -(-positions_S // LANE)
@@ -103,10 +112,10 @@ def encode(columns: Columns, positions_S: NDArray[np.int64], model: Model) -> Co
         model: of the cache.
     """
     first_J, length_J = _lanes(positions_S)
-    together = max(1, _BLOCK // (LANE * columns.tokens_NK.shape[1]))
+    at_once = max(1, _BLOCK // (LANE * columns.tokens_NK.shape[1]))
     words, lengths = [], []
-    for start in range(0, len(first_J), together):
-        here = slice(start, start + together)
+    for start in range(0, len(first_J), at_once):
+        here = slice(start, start + at_once)
         block = _encode_lanes(columns, first_J[here], length_J[here], model)
         words.append(block[0])
         lengths.append(block[1])

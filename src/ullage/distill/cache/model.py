@@ -185,7 +185,7 @@ def encode_tails(mass_GV: NDArray[np.float64], codes_V: NDArray[np.uint8]) -> ND
     Nearer than that they are not known from a sample, and sameness takes no room.
     """
     whole_V = np.maximum(decode_tail(codes_V[None])[0], 2.0**-126)
-    share = mass_GV / mass_GV.sum(axis=1, keepdims=True)
+    share = mass_GV / np.maximum(mass_GV.sum(axis=1, keepdims=True), np.finfo(float).tiny)
     octaves = np.rint(np.log2(np.maximum(share, 2.0**-_TAIL_BITS) / whole_V))
     moved = np.clip(codes_V + octaves * _TAIL_CODES, 1, 1 + _TAIL_BITS * _TAIL_CODES)
     return np.where(codes_V > 0, moved, 0).astype(np.uint8)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ullage.distill.cache.about import About
-from ullage.distill.cache.codec import Coded, decode
+from ullage.distill.cache.codec import Coded, decode, together
 from ullage.distill.cache.container import damaged
 from ullage.distill.cache.kept import Distributions, to_distributions
 from ullage.distill.cache.manifest import read_manifest
@@ -100,19 +100,14 @@ class CacheReader:
         """
         if not indices:
             return []
-        parts = [self._coded(index) for index in indices]
-        together = Coded(
-            np.concatenate([part.positions_S for part in parts]),
-            np.concatenate([part.lanes_J for part in parts]),
-            np.concatenate([part.words_W for part in parts]),
-        )
+        coded = together([self._coded(index) for index in indices])
         compressor = self.about.compressor
-        columns = decode(together, self._model, compressor)
+        columns = decode(coded, self._model, compressor)
         found = to_distributions(columns, compressor, self._model)
-        ends = np.cumsum(together.positions_S)
+        ends = np.cumsum(coded.positions_S)
         return [
             found[slice(int(end - positions), int(end))]
-            for end, positions in zip(ends, together.positions_S, strict=True)
+            for end, positions in zip(ends, coded.positions_S, strict=True)
         ]
 
     def stream(self, batches: Iterable[Sequence[int]]) -> Iterator[list[Distributions]]:

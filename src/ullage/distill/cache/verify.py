@@ -1,20 +1,21 @@
 """Saying what is in a cache, trying whether it is whole, and clearing away what nobody wants."""
 
-# ruff: noqa: N806 - arrays carry their shape as a suffix
+# ruff: noqa: N803 - arrays carry their shape as a suffix
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ullage.distill.cache import model as models
 from ullage.distill.cache.about import About
-from ullage.distill.cache.codec import decode
+from ullage.distill.cache.codec import decode, together
 from ullage.distill.cache.container import damaged
 from ullage.distill.cache.describe import reconstruction
 from ullage.distill.cache.locking import lock
@@ -23,6 +24,9 @@ from ullage.distill.cache.model import Model, read_model
 from ullage.distill.cache.shard import Shard
 from ullage.errors import InputError
 from ullage.files import cannot_write
+
+_TOGETHER = 8192
+"""Positions decoded at a time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,16 +163,28 @@ def _require_listed(folder: Path, manifest: Manifest, shards: list[Shard]) -> No
 
 def _require_readable(shard: Shard, model: Model, about: About) -> None:
     """Every sequence decodes to sets of tokens of the vocabulary."""
-    for place in range(len(shard)):
+    for first, last in _spans(shard.positions_S):
         try:
-            columns = decode(shard.coded(place), model, about.compressor)
+            coded = together([shard.coded(place) for place in range(first, last)])
+            columns = decode(coded, model, about.compressor)
         except IndexError as error:
-            raise damaged(shard.file.path, f"sequence {place} cannot be decoded") from error
-        used_NK = columns.used_NK
-        rising = (np.diff(columns.tokens_NK, axis=1) > 0) | ~used_NK[:, 1:]
+            raise damaged(shard.file.path, f"sequences from {first} cannot be decoded") from error
+        rising = (np.diff(columns.tokens_NK, axis=1) > 0) | ~columns.used_NK[:, 1:]
         inside = columns.tokens_NK < about.vocabulary
         if not (rising.all() and inside.all() and (columns.count_N > 0).all()):
-            raise damaged(shard.file.path, f"sequence {place} is no set of tokens")
+            raise damaged(shard.file.path, f"sequences from {first} are no sets of tokens")
+
+
+def _spans(positions_S: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
+    """Runs of sequences of about `_TOGETHER` positions."""
+    first, positions = 0, 0
+    for place, more in enumerate(positions_S.tolist()):
+        positions += more
+        if positions >= _TOGETHER:
+            yield first, place + 1
+            first, positions = place + 1, 0
+    if first < len(positions_S):
+        yield first, len(positions_S)
 
 
 def _stays(folder: Path, wanted: tuple[str, ...] | None) -> bool:

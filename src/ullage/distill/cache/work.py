@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from ullage.distill.cache import model as models
-from ullage.distill.cache.codec import Coded, Columns, encode, joined
+from ullage.distill.cache.codec import Coded, Columns, encode, joined, together
 from ullage.distill.cache.describe import reconstruction
 from ullage.distill.cache.fit import Sample, fit
 from ullage.distill.cache.kept import Kept, to_columns, to_distributions
@@ -173,14 +173,13 @@ class Worker(threading.Thread):
         index = self._free.pop(0)
         if not self._free:
             self._free.append(index + 1)
-        coded = Coded(
-            np.concatenate([one.positions_S for one in part.coded]),
-            np.concatenate([one.lanes_J for one in part.coded]),
-            np.concatenate([one.words_W for one in part.coded]),
-        )
         measured = np.concatenate([np.zeros((0, len(MEASURED)), np.float32), *part.measured])
         data = pack_shard(
-            self._manifest.about.identity, self._model_digest, part.keys, coded, measured
+            self._manifest.about.identity,
+            self._model_digest,
+            part.keys,
+            together(part.coded),
+            measured,
         )
         write_whole(shard_path(self._folder, index), data)
 

@@ -154,8 +154,10 @@ class CacheWriter:
         """
         from ullage.distill.cache.taking import take
 
-        if key in self._keys or self._closed or self.complete:
-            raise ValueError(f"{key}: is in the cache already, or the cache is closed")
+        if key in self._keys:
+            raise ValueError(f"{key}: is in the cache already")
+        if self._closed or self.complete:
+            raise ValueError(f"{key}: cannot be added, the cache is complete")
         layout = self._manifest.layout
         deep = self._needs_sample and self._sampled < layout.sample
         measured = layout.measured(self._start, len(logits_NV))
