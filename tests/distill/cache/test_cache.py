@@ -348,9 +348,11 @@ def test_one_writer_at_a_time(tmp_path: Path) -> None:
 
 def test_a_folder_of_other_things_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("years of work")
-    with pytest.raises(InputError, match=r"thesis\.txt"):
+    (tmp_path / ".thesis.part").write_text("and its second half")
+    with pytest.raises(InputError, match="thesis"):
         CacheWriter(tmp_path, teaching.about())
     assert (tmp_path / "thesis.txt").read_text() == "years of work"
+    assert (tmp_path / ".thesis.part").exists()
 
 
 @pytest.mark.parametrize(

@@ -121,8 +121,7 @@ def _top(logprobs_nV: torch.Tensor, k: int) -> Kept:
     positions, vocabulary = logprobs_nV.shape
     best = logprobs_nV.topk(min(k + 1, vocabulary), dim=-1)
     logprobs_nK, ids_nK = best.values[:, :k], best.indices[:, :k].int()
-    mass_n = logprobs_nK.double().exp().sum(dim=-1)
-    tail_n = _numpy((1 - mass_n).clamp(min=1e-9))
+    tail_n = np.maximum(1 - np.exp(_numpy(logprobs_nK).astype(np.float64)).sum(axis=1), 1e-9)
     # Nothing else has any probability: rounding must not say otherwise.
     nothing = vocabulary <= k or _numpy(best.values[:, -1] == -torch.inf)
     ids_nK = ids_nK.masked_fill(logprobs_nK == -torch.inf, -1)
@@ -162,10 +161,10 @@ def _deep(
     best = left_nV.topk(min(_DEEP, about.vocabulary), dim=-1)
     ids_nD = best.indices.int().masked_fill(best.values == -torch.inf, -1)
     counted = torch.from_numpy(counted_n).to(logprobs_nV.device)
-    tail_V = left_nV[counted].exp().sum(dim=0, dtype=torch.float64)
+    tail_V = _numpy(left_nV[counted].exp().sum(dim=0)).astype(np.float64)
     # Whatever the teacher does not exclude may come up in a tail one day.
-    tail_V += 1e-12 * logprobs_nV[counted].isfinite().sum(dim=0)
-    return Depths(_numpy(ids_nD), _numpy(best.values.exp()), _numpy(tail_V))
+    tail_V += 1e-12 * _numpy(logprobs_nV[counted].isfinite().sum(dim=0))
+    return Depths(_numpy(ids_nD), _numpy(best.values.exp()), tail_V)
 
 
 def _joined(depths: list[Depths], about: About) -> Depths:

@@ -84,9 +84,10 @@ class CacheWriter:
     def _begin(self, layout: Layout) -> Manifest:
         if layout.shard_positions < 1 or layout.sample < 1:
             raise InputError("shard_positions and sample: use numbers above 0")
-        for left in self._folder.glob(".*.part"):  # of a process that was killed while writing
-            left.unlink(missing_ok=True)
-        if not (self._folder / FILE).exists():
+        begun = (self._folder / FILE).exists()
+        for left in self._folder.glob(".*.part" if begun else f".{FILE}.*.part"):
+            left.unlink(missing_ok=True)  # of a process that was killed while writing
+        if not begun:
             others = sorted(path.name for path in self._folder.iterdir() if path.name != LOCK)
             if others:
                 raise InputError(
