@@ -273,6 +273,13 @@ def test_a_shard_that_was_taken_away_is_written_again(copy: Path, cache: Path, l
     assert contents(copy) == contents(cache)
 
 
+def test_a_cache_with_a_hole_is_never_complete(copy: Path) -> None:
+    (copy / "shard-00001.ullage").unlink()
+    with pytest.raises(InputError, match="shard-00001"):
+        CacheWriter(copy, teaching.about()).close()
+    assert not stats(copy).complete
+
+
 def damaged_files(folder: Path) -> Iterator[tuple[Path, bytes]]:
     """Each file with a byte changed, at its ends, in its middle and here and there."""
     draw = np.random.default_rng(5)

@@ -22,6 +22,7 @@ from ullage.distill.cache.model import Model, read_model
 from ullage.distill.cache.rebuild import measure
 from ullage.distill.cache.shard import Shard, pack_shard, shard_path
 from ullage.distill.cache.taking import Taken
+from ullage.errors import InputError
 from ullage.files import write_whole
 
 _BLOCK = 8192
@@ -39,6 +40,7 @@ class _Part:
     coded: list[Coded] = field(default_factory=list)
     measured: list[NDArray[np.float32]] = field(default_factory=list)
     positions: int = 0
+    coded_positions: int = 0
 
 
 class Worker(threading.Thread):
@@ -63,6 +65,7 @@ class Worker(threading.Thread):
         self._model: Model | None = None
         self._model_digest = ""
         self._sample: list[Taken] = []
+        self._sampled = 0
         if (folder / models.FILE).exists():
             self._model, file = read_model(folder, manifest.about.identity, check=True)
             self._model_digest = file.digest
@@ -123,7 +126,8 @@ class Worker(threading.Thread):
             self._keep(taken)
             return
         self._sample.append(taken)
-        if sum(map(len, self._sample)) >= self._manifest.layout.sample:
+        self._sampled += len(taken)
+        if self._sampled >= self._manifest.layout.sample:
             self._fit()
 
     def _fit(self) -> None:
@@ -141,7 +145,7 @@ class Worker(threading.Thread):
         part.waiting.append(taken)
         part.positions += len(taken)
         full = part.positions >= self._manifest.layout.shard_positions
-        if full or sum(map(len, part.waiting)) >= _BLOCK:
+        if full or part.positions - part.coded_positions >= _BLOCK:
             self._encode()
         if full:
             self._write()
@@ -157,6 +161,7 @@ class Worker(threading.Thread):
         part.keys += [one.key for one in waiting]
         if compressor.signal == "top":
             part.measured.append(self._measure(waiting, columns, self._model))
+        part.coded_positions = part.positions
         waiting.clear()
 
     def _measure(self, waiting: list[Taken], columns: Columns, model: Model) -> NDArray[np.float32]:
@@ -193,6 +198,11 @@ class Worker(threading.Thread):
         shards: list[Shard] = []
         while (path := shard_path(self._folder, len(shards))).exists():
             shards.append(Shard(path, identity, self._model_digest))
+        if len(list(self._folder.glob("shard-*.ullage"))) != len(shards):
+            raise InputError(
+                f"{shard_path(self._folder, len(shards))}: is missing, and its sequences were not "
+                "given again; run the command that wrote the cache again"
+            )
         self._manifest.finished(
             model=self._model_digest,
             shards=tuple(shard.file.digest for shard in shards),
