@@ -21,7 +21,7 @@ import platform
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +29,14 @@ import numpy as np
 import torch
 
 from ullage.distill.cache import About, CacheReader, CacheWriter, Compressor, stats
-from ullage.distill.cache.rebuild import rebuild
+from ullage.distill.cache.rebuild import as_signal
+from ullage.distill.sparse import Background, TopK
 from ullage.models.hf.smollm2 import ensure_smollm2
 
 KS = (8, 16, 32, 64, 128)
 LENGTH = 256
 EVERY = 8
-TAILS = ("uniform", "unigram", "groups")
+TAILS = ("uniform", "groups")
 TERMS = {"recommended": (0, 1, 2, 3, 4, 0.5), "budget": (0, 1, 0.5)}
 
 
@@ -114,21 +115,18 @@ def ours(reader: CacheReader, learnt: int, truth: torch.Tensor) -> list[Point]:
     """Bytes and KL of sequences that tables were not learnt from, by way of filling the tail."""
     rest = range(learnt, len(reader))
     size = float(reader.sizes[learnt:].sum() / reader.positions[learnt:].sum())
-    given = reader.read(rest)
-    uniform = torch.full((1, len(reader.background)), 1 / len(reader.background))
+    learned = Background.of(torch.from_numpy(reader.backgrounds))
+    uniform = Background.of(torch.ones(truth.shape[1]))
     gaps: dict[str, list[torch.Tensor]] = {name: [] for name in TAILS}
-    for place, one in enumerate(given):
+    for place, one in enumerate(reader.read(rest)):
         here = slice(place * LENGTH // EVERY, (place + 1) * LENGTH // EVERY)
-        group = reader.backgrounds[one.group_N[::EVERY]]
-        backgrounds = (uniform, torch.from_numpy(reader.background)[None], torch.from_numpy(group))
-        for name, background in zip(TAILS, backgrounds, strict=True):
-            rebuilt = rebuild(
-                torch.from_numpy(one.ids_NK[::EVERY]),
-                torch.from_numpy(one.logprobs_NK[::EVERY]),
-                torch.from_numpy(one.tail_logmass_N[::EVERY]),
-                background,
-            )
-            gaps[name].append(divergence(truth[here], rebuilt))
+        top = as_signal(one[slice(None, None, EVERY)], reader.about, learned)
+        assert isinstance(top, TopK)
+        for name, made in (
+            ("groups", top),
+            ("uniform", replace(top, background=uniform, group_N=None)),
+        ):
+            gaps[name].append(divergence(truth[here], made.dense()))
     k = reader.about.compressor.k
     return [point(name, k, size, torch.cat(found)) for name, found in gaps.items()]
 
@@ -175,7 +173,7 @@ def size_at(mean: float, points: Sequence[Point]) -> float:
 def report(mine: dict[str, list[Point]], theirs: dict[str, list[Point]]) -> bool:
     """Print the tables; whether ours takes half the bytes at every KL."""
     print("\nours: KL with the tail")
-    print("  k   B/token     uniform         unigram         groups      (mean, p99)")
+    print("  k   B/token     uniform         groups      (mean, p99)")
     for row in zip(*mine.values(), strict=True):
         cells = "  ".join(f"{one.mean:6.3f} {one.p99:6.3f}" for one in row)
         print(f"{row[0].k:4}  {row[0].size:7.1f}  {cells}")
@@ -245,7 +243,7 @@ def main() -> None:
     asked = sequences * LENGTH / teacher.seconds
     print(
         f"\nk = 64: tables {found.table_bytes / 1e6:.2f} MB once; of the KL, kept numbers cost "
-        f"{found.reconstruction['values']['mean']:.4f}"
+        f"{found.reconstruction['kept']['mean']:.4f}"
     )
     print(
         f"teacher {asked:,.0f} tokens/s; {len(KS)} caches written beside it in {writing:.0f} s more"

@@ -15,13 +15,6 @@ cache_app = typer.Typer(help="What teachers said, kept on disk for many students
 Folder = Annotated[Path, typer.Argument(help="The folder of a cache.", metavar="FOLDER")]
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 
-_TAILS = {
-    "values": "kept numbers alone",
-    "uniform": "tail uniform",
-    "unigram": "tail as on average",
-    "groups": "tail as in its group",
-}
-
 
 @cache_app.command("stats")
 def show_stats(folder: Folder, json_: Json = False) -> None:
@@ -100,18 +93,21 @@ def _show(found: Stats, json_: bool) -> None:
 
 
 def _show_reconstruction(found: Stats) -> None:
-    measured = found.reconstruction
-    if measured is None:
-        typer.echo("KL           not measured")
+    lost = found.reconstruction
+    if lost is None:
+        typer.echo("lost         not measured: draws are unbiased")
         return
-    typer.echo(f"KL           teacher to rebuilt, nats, at {measured['positions']:,} positions")
-    for name, text in _TAILS.items():
-        one = measured[name]
-        if one["mean"] is None:
-            typer.echo(f"  {text:<22} infinite everywhere")
-            continue
-        infinite = f"  infinite at {one['infinite']}" if one["infinite"] else ""
-        typer.echo(f"  {text:<22} mean {one['mean']:.4f}  p99 {one['p99']:.4f}{infinite}")
+    typer.echo(f"lost         at {lost['positions']:,} positions that no table was made of")
+    for name, text in (
+        ("tail_mass", "probability not kept"),
+        ("kept", "KL of what is kept"),
+        ("rebuilt", "KL with the tail shared out"),
+    ):
+        one = lost[name]
+        numbers = "-" if one["mean"] is None else f"mean {one['mean']:.4f}  p99 {one['p99']:.4f}"
+        typer.echo(f"  {text:<28} {numbers}")
+    if lost["infinite"]:
+        typer.echo(f"  infinite KL at {lost['infinite']} positions, which the means leave out")
 
 
 def _print_json(data: object) -> None:

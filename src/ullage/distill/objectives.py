@@ -167,7 +167,9 @@ def divergence_term(
                 f"{teacher.temperature}"
             )
         if isinstance(teacher, TopK):
-            if teacher.log_background_V is not None:
+            if teacher.background is not None:
+                if divergence is forward_kl:
+                    return teacher.forward_kl(student_NV)
                 return divergence(student_NV, teacher.dense(), temperature)
             return divergence(*teacher.outcomes(student_NV), temperature)
         if divergence is not forward_kl:

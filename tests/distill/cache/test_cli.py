@@ -64,7 +64,7 @@ def test_stats_and_verify_say_what_is_there(command: Command, caches: tuple[Path
     ):
         assert part in said
     assert found.reconstruction is not None
-    for name in ("values", "uniform", "unigram", "groups"):
+    for name in ("tail_mass", "kept", "rebuilt"):
         assert f"mean {found.reconstruction[name]['mean']:.4f}" in said
     code, verified, _ = command("verify", caches[0])
     assert code == 0

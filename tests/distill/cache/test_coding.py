@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from ullage.distill.cache import hazards, values
 from ullage.distill.cache.about import Compressor
 from ullage.distill.cache.codec import LANE, Coded, Columns, decode, encode
+from ullage.distill.cache.given import Distributions, to_columns, to_distributions
 from ullage.distill.cache.hazards import BITS, UNIT, Lengths
-from ullage.distill.cache.kept import Distributions, Kept, to_columns, to_distributions
 from ullage.distill.cache.model import Model, encode_lengths, encode_tail, length_levels
 from ullage.distill.cache.rans import TABLE_BITS, Popper, Pusher, Table
 
@@ -152,7 +152,7 @@ def model(vocabulary: int, groups: int, k: int, step: float, seed: int) -> Model
     return Model(length_levels(), whole, some, tail, np.tile(tail, (groups, 1)), tables)
 
 
-def kept(draw: np.random.Generator, positions: int, vocabulary: int, k: int) -> Kept:
+def kept(draw: np.random.Generator, positions: int, vocabulary: int, k: int) -> Distributions:
     """The top of random distributions, some of them sharp, some with little left."""
     sharp = draw.choice([0.1, 1.0, 6.0, 30.0], positions)[:, None]
     scores = draw.normal(size=(positions, vocabulary)) * sharp
@@ -165,7 +165,10 @@ def kept(draw: np.random.Generator, positions: int, vocabulary: int, k: int) -> 
     ids = np.pad(ids, missing, constant_values=-1).astype(np.int32)
     best = np.pad(best, missing, constant_values=-np.inf)
     left = np.clip(1 - np.exp(best).sum(axis=1), 0, 1)
-    return Kept(ids, best.astype(np.float32), np.where(np.isfinite(best[:, -1]), left, 0.0))
+    left = np.where(np.isfinite(best[:, -1]), left, 0.0)
+    rest = np.log(left, where=left > 0, out=np.full(positions, -np.inf))
+    none = np.zeros(positions, np.int32)
+    return Distributions(ids, best.astype(np.float32), rest.astype(np.float32), none)
 
 
 @settings(max_examples=60, deadline=None)
@@ -194,14 +197,14 @@ def test_positions_come_back_exactly_and_values_within_their_bound(
         check_position(truth, given, row, step)
 
 
-def check_position(truth: Kept, given: Distributions, row: int, step: float) -> None:
+def check_position(truth: Distributions, given: Distributions, row: int, step: float) -> None:
     """Same tokens; probabilities that sum to 1, each moved by the same from its level's."""
     used, known = given.ids_NK[row] >= 0, truth.ids_NK[row] >= 0
     found = dict(zip(given.ids_NK[row][used], given.logprobs_NK[row][used], strict=True))
     wanted = dict(zip(truth.ids_NK[row][known], truth.logprobs_NK[row][known], strict=True))
     assert found.keys() == wanted.keys()
     assert (given.logprobs_NK[row][~used] == -np.inf).all()
-    sum_ = sum(math.exp(value) for value in found.values()) + math.exp(given.tail_logmass_N[row])
+    sum_ = sum(math.exp(value) for value in found.values()) + math.exp(given.rest_N[row])
     assert sum_ == pytest.approx(1, abs=1e-5)
     ids = list(found)
     exact = np.array([wanted[token] for token in ids], np.float64)
@@ -232,13 +235,13 @@ def test_quantisation_costs_less_than_five_thousandths_of_a_nat(seed: int, step:
     wanted, found = by_id(truth), by_id(given)
     some = np.isfinite(wanted)
     gap = np.subtract(wanted, found, where=some, out=np.zeros_like(wanted))
-    tail = truth.tail_N > 0
-    log_tail = np.log(truth.tail_N, where=tail, out=np.zeros(200))
-    rest = truth.tail_N * np.where(tail, log_tail - np.where(tail, given.tail_logmass_N, 0), 0)
+    tail = np.isfinite(truth.rest_N)
+    off = np.subtract(truth.rest_N, given.rest_N, where=tail, out=np.zeros(200, np.float32))
+    rest = np.exp(truth.rest_N) * off
     assert ((np.exp(wanted) * gap).sum(axis=1) + rest).mean() <= 0.005
 
 
-def by_id(some: Kept | Distributions) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+def by_id(some: Distributions) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
     """Log-probabilities in the order of ids."""
     order = np.argsort(np.where(some.ids_NK < 0, 1 << 30, some.ids_NK), axis=1)
     return np.take_along_axis(some.logprobs_NK, order, axis=1).astype(np.float64)

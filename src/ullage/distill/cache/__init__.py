@@ -6,7 +6,7 @@ positions are written, `container`, `shard` and `manifest` for the files.
 """
 
 from ullage.distill.cache.about import About, Compressor
-from ullage.distill.cache.kept import Distributions
+from ullage.distill.cache.given import Distributions
 from ullage.distill.cache.reader import CacheReader
 from ullage.distill.cache.verify import Stats, prune, stats, verify
 from ullage.distill.cache.writer import CacheWriter

@@ -52,6 +52,8 @@ class About:
     """Hash of the texts, in order."""
     vocabulary: int
     """Rows of the logits, padding included."""
+    precision: str = "float32"
+    """The teacher was loaded in."""
     temperature: float = 1.0
     """The teacher's logits are divided by it before anything is kept."""
     compressor: Compressor = field(default_factory=Compressor)

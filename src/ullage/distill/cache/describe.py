@@ -1,4 +1,4 @@
-"""What is in a cache, in numbers."""
+"""What a cache lost of its teacher, in numbers."""
 
 from __future__ import annotations
 
@@ -7,16 +7,20 @@ from typing import Any
 
 import numpy as np
 
-from ullage.distill.cache.manifest import MEASURED
 from ullage.distill.cache.shard import Shard
+
+MEASURED = ("tail_mass", "kept", "rebuilt")
+"""What is measured at a position: the probability of all that is not kept; KL(teacher to cache) in
+nats of the numbers that are kept, with the tail as one outcome; and of the distribution that a
+student is given, with the tail shared out."""
 
 
 def reconstruction(shards: Sequence[Shard]) -> dict[str, Any] | None:
-    """KL(teacher ‖ rebuilt) over the measured positions, in nats, by way of filling the tail.
+    """Mean and 99th percentile of each of `MEASURED` over the positions that were measured.
 
-    Mean and 99th percentile are of the positions where it is finite; `infinite` counts the others,
-    where the teacher gave probability to a token that it excluded in the sample. None where
-    nothing was measured: samples are unbiased, and no distribution by themselves.
+    They are of the positions where it is finite; `infinite` counts the others, where the teacher
+    gave probability to a token that it excluded before. None where nothing was measured: draws are
+    unbiased, and no distribution by themselves.
     """
     measured = np.concatenate(
         [np.zeros((0, len(MEASURED)), np.float32)]
@@ -30,6 +34,6 @@ def reconstruction(shards: Sequence[Shard]) -> dict[str, Any] | None:
         described[name] = {
             "mean": round(float(finite.mean()), 6) if len(finite) else None,
             "p99": round(float(np.quantile(finite, 0.99)), 6) if len(finite) else None,
-            "infinite": len(measured) - len(finite),
         }
+    described["infinite"] = int((~np.isfinite(measured)).any(axis=1).sum())
     return described

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,7 +20,7 @@ from ullage.distill.cache.codec import (
     floor_context,
     tail_context,
 )
-from ullage.distill.cache.kept import Kept, members, to_columns
+from ullage.distill.cache.given import Distributions, members, to_columns
 from ullage.distill.cache.model import (
     LENGTHS,
     Model,
@@ -48,13 +48,26 @@ _PRIOR_TAIL = 30.0
 class Sample:
     """First positions of a teacher, of which tables are made."""
 
-    kept: Kept
+    kept: Distributions
     deep_ids_ND: NDArray[np.int32]
     """The likeliest tokens that are not kept, far down; −1 where there are none."""
     deep_probs_ND: NDArray[np.float32]
     tail_V: NDArray[np.float64]
     """Sum over the positions of all that is not kept, by token; 0 only where the teacher excludes
     a token."""
+
+    def __len__(self) -> int:
+        return len(self.kept)
+
+    @classmethod
+    def joined(cls, parts: Sequence[Sample], k: int) -> Sample:
+        """One after another; at least one."""
+        return cls(
+            Distributions.joined([part.kept for part in parts], k),
+            np.concatenate([part.deep_ids_ND for part in parts]),
+            np.concatenate([part.deep_probs_ND for part in parts]),
+            np.sum([part.tail_V for part in parts], axis=0),
+        )
 
 
 def fit(sample: Sample, compressor: Compressor) -> Model:
@@ -156,7 +169,7 @@ def _tails(sample: Sample, group_N: NDArray[np.int64], groups: int) -> NDArray[n
     shape = (len(used_ND), len(sample.tail_V))
     sums_GV = _sums(sparse.csr_array(deep, shape=shape), group_N, groups)
     below_V = np.maximum(sample.tail_V - sums_GV.sum(axis=0), 0)
-    mass_G = np.bincount(group_N, sample.kept.tail_N, minlength=groups) - sums_GV.sum(axis=1)
+    mass_G = np.bincount(group_N, np.exp(sample.kept.rest_N), groups) - sums_GV.sum(axis=1)
     below_GV = np.outer(np.maximum(mass_G, 0), below_V / max(below_V.sum(), 1e-30))
     return sums_GV + below_GV + sample.tail_V * (_PRIOR_TAIL / max(len(used_ND), 1))
 
@@ -167,7 +180,7 @@ def _counts(
     """How often each symbol was seen in each context, (X, S)."""
     top = compressor.signal == "top"
     levels = values.depth_levels(compressor.step) if top else compressor.k
-    floors = levels if top else 1
+    floors = values.depth_levels(compressor.step)
     none_N = np.zeros(len(columns), np.int64)
     scale_N = columns.scale_N
     used_NK = columns.used_NK

@@ -18,10 +18,6 @@ from ullage.files import write_whole
 FILE = "manifest.json"
 KIND = "ullage.cache"
 LOCK = "lock"
-MEASURED = ("values", "uniform", "unigram", "groups")
-"""Divergences from the teacher that are measured: of the numbers that are kept alone; and of the
-whole distribution with the tail filled uniformly, like the mean tail, and like the mean tail of
-positions of the same group."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,12 +89,6 @@ class Model:
         return decode_tail(self.tail_codes_GV)
 
     @cached_property
-    def background_V(self) -> NDArray[np.float32]:
-        """Distribution of the tail of all groups together, (V,)."""
-        background_V: NDArray[np.float32] = decode_tail(self.tail_codes_V[None])[0]
-        return background_V
-
-    @cached_property
     def costs(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Nats that a set costs by group: for every member (V, G), and for any set (G,)."""
         length_L = self.lengths_L / hazards.UNIT

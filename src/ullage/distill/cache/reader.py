@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 from ullage.distill.cache.about import About
 from ullage.distill.cache.codec import Coded, decode, together
 from ullage.distill.cache.container import damaged
-from ullage.distill.cache.kept import Distributions, to_distributions
+from ullage.distill.cache.given import Distributions, to_distributions
 from ullage.distill.cache.manifest import read_manifest
 from ullage.distill.cache.model import read_model
 from ullage.distill.cache.shard import Shard, shard_path
@@ -79,13 +78,8 @@ class CacheReader:
         return np.concatenate([shard.bytes_S for shard in self._shards])
 
     @property
-    def background(self) -> NDArray[np.float32]:
-        """What a tail is like on average, (V,); 0 for tokens the teacher excludes."""
-        return self._model.background_V
-
-    @property
     def backgrounds(self) -> NDArray[np.float32]:
-        """What tails of each group are like, (G, V): closer than `background`."""
+        """What tails of each group are like, (G, V); 0 for tokens the teacher excludes."""
         return self._model.backgrounds_GV
 
     def __getitem__(self, index: int) -> Distributions:
@@ -109,18 +103,6 @@ class CacheReader:
             found[slice(int(end - positions), int(end))]
             for end, positions in zip(ends, coded.positions_S, strict=True)
         ]
-
-    def stream(self, batches: Iterable[Sequence[int]]) -> Iterator[list[Distributions]]:
-        """`read` each batch, the next one while the caller works on the last."""
-        with ThreadPoolExecutor(1) as pool:
-            ahead = None
-            for batch in batches:
-                following = pool.submit(self.read, batch)
-                if ahead is not None:
-                    yield ahead.result()
-                ahead = following
-            if ahead is not None:
-                yield ahead.result()
 
     def _coded(self, index: int) -> Coded:
         if not 0 <= index < len(self):

@@ -1,4 +1,4 @@
-"""From what a cache keeps back to whole distributions, and how far those are from the teacher's."""
+"""From what a cache keeps back to what objectives eat, and how far that is from the teacher."""
 
 # ruff: noqa: N803, N806 - tensors carry their shape as a suffix
 
@@ -8,77 +8,70 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ullage.distill.cache.kept import Distributions
-from ullage.distill.cache.manifest import MEASURED
-from ullage.distill.cache.model import Model
+from ullage.distill.cache.about import About
+from ullage.distill.cache.describe import MEASURED
+from ullage.distill.cache.given import Distributions
+from ullage.distill.sparse import Background, Sampled, TopK
 
 
-def rebuild(
-    ids_NK: torch.Tensor,
-    logprobs_NK: torch.Tensor,
-    tail_logmass_N: torch.Tensor,
-    background_NV: torch.Tensor,
-) -> torch.Tensor:
-    """Log-probabilities over the vocabulary, (N, V).
-
-    A token that is not kept gets the share of the tail that it has of the background, the kept
-    tokens left out: q_v = tail · b_v / (1 − Σ_kept b).
+def as_signal(
+    given: Distributions, about: About, background: Background, device: torch.device | None = None
+) -> TopK | Sampled:
+    """What an objective eats.
 
     Args:
-        ids_NK: see `Distributions`.
-        logprobs_NK: likewise.
-        tail_logmass_N: likewise.
-        background_NV: probabilities, (N, V) or (1, V); 0 for tokens the teacher excludes.
+        given: N positions.
+        about: of their cache.
+        background: of the cache's groups, on `device`.
+        device: where the objective is.
     """
-    used_NK = ids_NK >= 0
-    ids_NK = ids_NK.long()
-    wide_NV = background_NV.expand(len(ids_NK), -1)
-    inside_NK = wide_NV.gather(1, ids_NK.clamp(min=0)).masked_fill(~used_NK, 0)
-    left_N = (1 - inside_NK.sum(dim=1)).clamp(min=1e-12)
-    logprobs_NV = background_NV.log() + (tail_logmass_N - left_N.log())[:, None]
-    row, place = used_NK.nonzero(as_tuple=True)
-    logprobs_NV[row, ids_NK[row, place]] = logprobs_NK[row, place]
-    return logprobs_NV
+    ids_NK = torch.from_numpy(given.ids_NK).long()
+    logs_NK = torch.from_numpy(given.logprobs_NK)
+    rest_N = torch.from_numpy(given.rest_N).to(device)
+    if about.compressor.signal == "sampled":
+        ids_NK = ids_NK.clamp(min=0).to(device)
+        log_p_NK = rest_N[:, None].expand(ids_NK.shape)
+        return Sampled(ids_NK, logs_NK.exp().to(device), log_p_NK, about.temperature)
+    ids_NK, logs_NK = _filled(ids_NK[:, : about.vocabulary]), logs_NK[:, : about.vocabulary]
+    group_N = torch.from_numpy(given.group_N).long().to(device)
+    return TopK(
+        ids_NK.to(device), logs_NK.to(device), rest_N, about.temperature, background, group_N
+    )
 
 
-def measure(truth_MV: torch.Tensor, given: Distributions, model: Model) -> NDArray[np.float32]:
-    """KL(teacher ‖ rebuilt) in nats at M positions, (M, 4), in the order of `MEASURED`.
+def _filled(ids_NK: torch.Tensor) -> torch.Tensor:
+    """Fewer than K tokens are kept only where all others have no probability: any of them do."""
+    for row in (ids_NK < 0).any(dim=1).nonzero()[:, 0].tolist():
+        known_K = ids_NK[row][ids_NK[row] >= 0]
+        others = np.setdiff1d(np.arange(ids_NK.shape[1]), known_K)
+        ids_NK[row, len(known_K) :] = torch.from_numpy(others[: ids_NK.shape[1] - len(known_K)])
+    return ids_NK
+
+
+def measure(truth_MV: torch.Tensor, given: TopK) -> NDArray[np.float32]:
+    """How much is lost at M positions, (M, 3), in the order of `MEASURED`.
 
     Args:
         truth_MV: the teacher's log-probabilities.
         given: what a student is given at the same positions.
-        model: of the cache.
     """
-    found = np.zeros((len(given), len(MEASURED)), np.float32)
-    for row in range(len(given)):
+    found = np.zeros((len(truth_MV), len(MEASURED)), np.float32)
+    for row in range(len(truth_MV)):
         here = slice(row, row + 1)
-        truth_V = truth_MV[row].double()
-        group_V = torch.from_numpy(model.backgrounds_GV[given.group_N[row]])
-        unigram_V = torch.from_numpy(model.background_V)
-        uniform_V = (unigram_V > 0).float() / (unigram_V > 0).sum().clamp(min=1)
-        ids_K = torch.from_numpy(given.ids_NK[here])
-        parts = (ids_K, torch.from_numpy(given.logprobs_NK[here]).double())
-        tail = torch.from_numpy(given.tail_logmass_N[here]).double()
-        for column, background_V in enumerate((uniform_V, unigram_V, group_V), start=1):
-            rebuilt_V = rebuild(*parts, tail, background_V.double()[None])[0]
-            found[row, column] = _divergence(truth_V, rebuilt_V)
-        found[row, 0] = _divergence(*_coarse(truth_V, ids_K[0], parts[1][0], tail[0]))
+        truth_V, ids_K = truth_MV[row].double(), given.ids_NK[row]
+        rest_V = truth_V.scatter(0, ids_K, -torch.inf)
+        merged_O = torch.cat([truth_V[ids_K], rest_V.logsumexp(dim=0, keepdim=True)])
+        kept_O = torch.cat([given.log_probs_NK[row], given.log_tail_N[here]])
+        rebuilt_V = (given[here].dense()[0] / given.temperature).double()
+        found[row] = (
+            float(merged_O[-1].exp()),
+            _divergence(merged_O, kept_O.double()),
+            _divergence(truth_V, rebuilt_V),
+        )
     return found
 
 
-def _coarse(
-    truth_V: torch.Tensor, ids_K: torch.Tensor, logprobs_K: torch.Tensor, tail: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Both distributions with the tail as one outcome."""
-    used_K = ids_K >= 0
-    ids = ids_K[used_K].long()
-    left_V = truth_V.clone()
-    left_V[ids] = -torch.inf
-    truth = torch.cat([truth_V[ids], left_V.logsumexp(dim=0)[None]])
-    return truth, torch.cat([logprobs_K[used_K], tail[None]])
-
-
-def _divergence(truth: torch.Tensor, rebuilt: torch.Tensor) -> float:
-    """Σ p (log p − log q); what p lacks adds nothing, and what q alone lacks is infinite."""
-    some = truth > -torch.inf
-    return float((truth[some].exp() * (truth[some] - rebuilt[some])).sum())
+def _divergence(log_p: torch.Tensor, log_q: torch.Tensor) -> float:
+    """Σ p (log p − log q), infinite where q lacks what p has: a loss keeps that finite."""
+    some = log_p > -torch.inf
+    return float((log_p[some].exp() * (log_p[some] - log_q[some])).sum())

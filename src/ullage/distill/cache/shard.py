@@ -39,7 +39,7 @@ def pack_shard(
         model: SHA-256 of the tables it is coded with.
         keys: name of each sequence.
         coded: the sequences.
-        measured_M: (M, 4); see `rebuild.measure`.
+        measured_M: (M, 3); see `rebuild.measure`.
     """
     sums = _Sums.of(coded)
     crcs = [

@@ -1,9 +1,10 @@
 """Writing a cache while the teacher works."""
 
-# ruff: noqa: N803 - tensors carry their shape as a suffix
-
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -16,9 +17,7 @@ from ullage.distill.cache.shard import Shard
 from ullage.errors import InputError
 
 if TYPE_CHECKING:
-    import torch
-
-    from ullage.distill.cache.work import Worker
+    from ullage.distill.cache.taking import Logits, Taken
 
 SHARD_POSITIONS = 65_536
 """What a killed writer loses at most; 4 MB at k = 64."""
@@ -68,18 +67,26 @@ class CacheWriter:
             UllageError: it cannot be written.
         """
         self._folder, self._about = folder, about
+        # Here and not above: asking what is in a cache needs no torch.
+        from ullage.distill.cache.filling import Filling
+
         self._keys: set[str] = set()
         self._start = 0
         self._sampled = 0
         self._closed = False
+        self._queue = queue
+        self._waiting: deque[Future[None]] = deque()
+        self._failed = False
         self._lock = lock(folder)
         try:
             self._manifest = self._begin(Layout(shard_positions, sample, _stride(about)))
-            free = self._known()
-            self._worker = self._hire(free, queue)
+            self._know()
+            self._filling = Filling(folder, self._manifest)
         except BaseException:
             self._lock.release()
             raise
+        self._needs_sample = self._filling.needs_sample
+        self._thread = ThreadPoolExecutor(1, "ullage-cache")
 
     def _begin(self, layout: Layout) -> Manifest:
         if layout.shard_positions < 1 or layout.sample < 1:
@@ -105,29 +112,20 @@ class CacheWriter:
             )
         return found
 
-    def _known(self) -> list[int]:
-        """Learn what is there; returns the numbers of shards that are to be written."""
+    def _know(self) -> None:
+        """Learn what is there."""
         paths = sorted(self._folder.glob("shard-*.ullage"))
-        there = {}
+        digests = []
         if paths:
             _, model = read_model(self._folder, self._about.identity)
             for path in paths:
                 shard = Shard(path, self._about.identity, model.digest, check=True)
                 self._keys.update(shard.keys())
-                there[int(path.stem.removeprefix("shard-"))] = shard.file.digest
-        if self.complete and tuple(there.values()) != self._manifest.shards:
+                digests.append(shard.file.digest)
+        if self.complete and tuple(digests) != self._manifest.shards:
             # A damaged shard was taken away: its sequences are asked for again.
             self._manifest = Manifest(self._about, self._manifest.layout)
             self._manifest.write(self._folder)
-        return [index for index in range(max(there, default=-1) + 2) if index not in there]
-
-    def _hire(self, free: list[int], queue: int) -> Worker:
-        from ullage.distill.cache.work import Worker
-
-        worker = Worker(self._folder, self._manifest, free, queue)
-        self._needs_sample = worker.needs_sample
-        worker.start()
-        return worker
 
     def __contains__(self, key: str) -> bool:
         return key in self._keys
@@ -140,13 +138,13 @@ class CacheWriter:
         """Whether there is nothing left to do: an earlier writer was closed."""
         return self._manifest.complete
 
-    def add(self, key: str, logits_NV: torch.Tensor) -> None:
+    def add(self, key: str, logits: Logits) -> None:
         """Keep what the teacher says of one sequence.
 
         Args:
             key: names the sequence; not yet in the cache.
-            logits_NV: at the positions that are learnt, (N, V), −inf for tokens that the teacher
-                excludes; N may be 0.
+            logits: at the positions that are learnt, (N, V), −inf for tokens that the teacher
+                excludes; N may be 0. Asked for some positions at a time.
 
         Raises:
             InputError: the logits are no distribution or of another width.
@@ -160,12 +158,13 @@ class CacheWriter:
         if self._closed or self.complete:
             raise ValueError(f"{key}: cannot be added, the cache is complete")
         layout = self._manifest.layout
-        deep = self._needs_sample and self._sampled < layout.sample
-        measured = layout.measured(self._start, len(logits_NV))
-        self._worker.put(take(key, logits_NV, self._about, measured, deep=deep))
+        sample = self._needs_sample and self._sampled < layout.sample
+        measured = layout.measured(self._start, len(logits))
+        taken = take(key, logits, self._about, measured, sample=sample)
+        self._later(self._filling.take, taken)
         self._keys.add(key)
-        self._start += len(logits_NV)
-        self._sampled += len(logits_NV)
+        self._start += len(logits)
+        self._sampled += len(logits)
         if self._start >= layout.shard_positions:
             self._start = 0
 
@@ -180,21 +179,36 @@ class CacheWriter:
             return
         try:
             if self.complete:
-                self._worker.stop()
                 return
             if not self._keys:
                 raise InputError(
                     f"{self._folder}: nothing was added to the cache; give it sequences"
                 )
-            self._worker.finish()
+            self._later(self._filling.finish)
+            while self._waiting:
+                self._waiting.popleft().result()
         finally:
             self.abort()
 
     def abort(self) -> None:
         """Stop; the cache stays unfinished, and whole shards stay in it."""
         self._closed = True
-        self._worker.stop()
+        self._thread.shutdown(cancel_futures=True)
         self._lock.release()
+
+    def _later(self, job: Callable[..., None], *arguments: Taken) -> None:
+        """Have the thread do it, once no more than `queue` jobs wait; what failed is raised."""
+        self._waiting.append(self._thread.submit(self._do, job, *arguments))
+        while len(self._waiting) > self._queue:
+            self._waiting.popleft().result()
+
+    def _do(self, job: Callable[..., None], *arguments: Taken) -> None:
+        # What follows a sequence that failed must not be written as if nothing were missing.
+        if self._failed:
+            return
+        self._failed = True
+        job(*arguments)
+        self._failed = False
 
     def __enter__(self) -> CacheWriter:
         return self
