@@ -431,6 +431,20 @@ class OnPolicy(Strict):
     """0 is greedy, which shows the teacher less of what the student might say."""
 
 
+class TeacherCache(Strict):
+    """Ask the teacher once, keep what it says on disk, and let every student learn from there."""
+
+    folder: str
+    """Where caches lie, relative to this file; each in a subfolder named by what it holds."""
+    signal: Literal["top", "sampled"] = "top"
+    """`top`: the k likeliest tokens and a model of the rest. `sampled`: k draws, unbiased and
+    noisier; for forward KL."""
+    k: Annotated[int, Field(ge=1, le=4096)] = 64
+    """Tokens kept of each position."""
+    step: Annotated[float, Field(ge=0.005, le=0.5)] = 0.07
+    """How finely log-probabilities are kept: x nats below 0, within about step/2 of 1 + x."""
+
+
 class Distill(Strict):
     """How the student is made (`ullage distill`)."""
 
@@ -456,6 +470,8 @@ class Distill(Strict):
     """Checkpoint to start from; left out: chosen layers of the teacher (for `specialise`, all)."""
     layers: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)] | PositiveInt | None = None
     """Teacher layers the student keeps: their indices, or how many, evenly spaced."""
+    cache: TeacherCache | None = None
+    """Learn from what the teacher said once, not from the teacher."""
     corpus: str
     """JSONL of prompts (``{"messages": …}``), relative to this file."""
     output: str

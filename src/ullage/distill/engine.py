@@ -10,11 +10,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import torch
+from accelerate.utils import send_to_device
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch.utils.data import Sampler
@@ -22,7 +24,7 @@ from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArgu
 
 from ullage.config.models import Distill
 from ullage.distill.checkpoint import quiet
-from ullage.distill.module import DistillationModule, collate
+from ullage.distill.module import Batch, DistillationModule
 from ullage.distill.muon import Muon
 from ullage.distill.objectives import IGNORED
 from ullage.distill.own import OwnWords
@@ -72,7 +74,22 @@ class RowOrder(Sampler[int]):
     Trainer's own grouping draws from the global generator, which a resumed epoch cannot replay.
     """
 
-    def __init__(self, lengths: Sequence[int], batch_size: int, seed: int) -> None:
+    def __init__(
+        self,
+        lengths: Sequence[int],
+        batch_size: int,
+        seed: int,
+        announce: Callable[[list[int]], None] | None = None,
+    ) -> None:
+        """Order rows.
+
+        Args:
+            lengths: of each row.
+            batch_size: rows that share a batch.
+            seed: of the order.
+            announce: told the rows of an epoch as it begins.
+        """
+        self._announce = announce
         self._lengths = lengths
         self._batch_size = batch_size
         self._seed = seed
@@ -99,10 +116,11 @@ class RowOrder(Sampler[int]):
         # A short batch anywhere but last would shift every batch after it.
         whole = [batch for batch in batches if len(batch) == self._batch_size]
         short = [batch for batch in batches if len(batch) < self._batch_size]
-        for index in torch.randperm(len(whole), generator=generator).tolist():
-            yield from whole[index]
-        for batch in short:
-            yield from batch
+        shuffled = torch.randperm(len(whole), generator=generator).tolist()
+        rows = [row for batch in [*(whole[index] for index in shuffled), *short] for row in batch]
+        if self._announce is not None:
+            self._announce(rows)
+        yield from rows
 
 
 @dataclass(slots=True)
@@ -151,7 +169,12 @@ class DistillationTrainer(Trainer):
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
         batch = self.args.train_batch_size * self.args.gradient_accumulation_steps
-        return RowOrder(self._lengths, batch, self.args.seed)
+        return RowOrder(self._lengths, batch, self.args.seed, self._announce)
+
+    def _announce(self, rows: list[int]) -> None:
+        module: Any = self.accelerator.unwrap_model(self.model)
+        numbered: Any = self.train_dataset
+        module.expect([numbered[row][1] for row in rows])
 
     def _rows_of(self, step: int) -> list[int]:
         """Rows that a step reads; none after the last."""
@@ -184,10 +207,10 @@ class DistillationTrainer(Trainer):
         assert read == sorted(self._rows_of(step)), "answers were written for other rows"  # noqa: S101
         self._own.refresh(step, self._rows_of, module.student)
         batches = [
-            _collate_rows([(row, self._own.read(row)) for row in batch["rows"].tolist()])
+            _collate_rows(module, [(row, self._own.read(row)) for row in batch["rows"].tolist()])
             for batch in batches
         ]
-        batches = [{name: one.to(device) for name, one in batch.items()} for batch in batches]
+        batches = [send_to_device(batch, device) for batch in batches]
         return batches, self._get_num_items_in_batch(batches, device)
 
     def create_optimizer(self, model: Any = None) -> Any:
@@ -336,7 +359,7 @@ def train(
         model=module,
         args=_arguments(recipe, steps, seed, checkpoints),
         train_dataset=list(enumerate(examples)),
-        data_collator=_collate_rows,
+        data_collator=partial(_collate_rows, module),
         callbacks=[watch],
     )
     watch.trainer = trainer
@@ -388,11 +411,11 @@ def mean_terms(
     device = next(module.parameters()).device
     ordered = sorted(examples, key=lambda example: (len(example.ids), example.ids))
     tally = Tally()
+    module.expect(ordered)
     for start in range(0, len(ordered), recipe.batch_size):
         if stop.wanted:
             raise Stopped("stopped while measuring; run the same command to go on")
-        batch = collate(ordered[start : start + recipe.batch_size])
-        batch = {name: tensor.to(device) for name, tensor in batch.items()}
+        batch = send_to_device(module.collate(ordered[start : start + recipe.batch_size]), device)
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=recipe.dtype == "bfloat16"):
             tally.add(module(**batch), int((batch["labels"] != IGNORED).sum()))
         if report is not None:
@@ -431,10 +454,10 @@ def _step_of(checkpoint: Path) -> int:
     return int(checkpoint.name.rpartition("-")[2])
 
 
-def _collate_rows(numbered: Sequence[tuple[int, Example]]) -> dict[str, torch.Tensor]:
+def _collate_rows(module: DistillationModule, numbered: Sequence[tuple[int, Example]]) -> Batch:
     rows, examples = zip(*numbered, strict=True)
     lengths = torch.tensor([len(example.ids) for example in examples])
-    return {**collate(examples), "lengths": lengths, "rows": torch.tensor(rows)}
+    return {**module.collate(examples), "lengths": lengths, "rows": torch.tensor(rows)}
 
 
 def _arguments(recipe: Distill, steps: int, seed: int, checkpoints: Path) -> TrainingArguments:

@@ -62,14 +62,16 @@ def forecast(job: Job) -> dict[str, Any]:
     read, supervised = _tokens(job, job.corpus.train)
     steps = planned_steps(settings, len(job.corpus.train))
     rows = steps * settings.batch_size * settings.gradient_accumulation
+    prompts = len(job.corpus.train) + len(job.corpus.held_out)
+    # For a cache it reads every row once, and none that is there.
+    asked = rows if recipe.paths.caches is None else prompts
     work = 3.0 * student.forward(rows * read, read, rows * supervised)
     if teacher is not None:
-        work += teacher.forward(rows * read, read, rows * supervised)
+        work += teacher.forward(asked * read, read, asked * supervised)
     if recipe.on_policy is not None:
         own = rows * recipe.on_policy.share
         work += own * student.forward(read + recipe.on_policy.max_tokens, read, 1.0)
     speed = _speed(student, round(read * settings.batch_size), settings.dtype == "bfloat16")
-    prompts = len(job.corpus.train) + len(job.corpus.held_out)
     return {
         "loads": {
             "student": {"parameters": student.parameters},
@@ -86,7 +88,7 @@ def forecast(job: Job) -> dict[str, Any]:
             "per_row": round(read, 1),
             "supervised_per_row": round(supervised, 1),
             "rows_counted": min(SAMPLE, len(job.corpus.train)),
-            "teacher_reads": round(rows * read) if teacher is not None else 0,
+            "teacher_reads": round(asked * read) if teacher is not None else 0,
             "teacher_writes_at_most": prompts * settings.generate_max_tokens
             if recipe.asks_answers
             else 0,

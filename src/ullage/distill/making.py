@@ -14,6 +14,7 @@ import torch
 
 from ullage.config.models import Arm
 from ullage.distill import ledger as ledgers
+from ullage.distill.cached import CachedTeacher, about, fill, is_filled
 from ullage.distill.checkpoint import finished_folder, load_model, load_tokenizer, save_model
 from ullage.distill.corpus import Row
 from ullage.distill.engine import Stop, mean_terms, stop_on_signal, train
@@ -22,6 +23,7 @@ from ullage.distill.module import (
     Batch,
     DistillationModule,
     LogitsTeacher,
+    Teacher,
     collate,
     require_plain_head,
 )
@@ -82,7 +84,9 @@ def make_student(job: Job, report: Report | None) -> dict[str, Any]:
                 f"{job.corpus.path}: no row has a supervised token within distill.max_length "
                 f"{job.recipe.settings.max_length} ({rows['train'].counts}); raise it"
             )
-        module = _module(job, student, tokenizer).to(pick_device("auto"))
+        asked = [example for part in rows.values() for example in part.examples]
+        teacher = _teacher(job, (student, tokenizer), asked, watched)
+        module = _module(job, student, teacher).to(pick_device("auto"))
         module.suit_attention(job.recipe.settings.batch_size, job.recipe.settings.max_length)
         module.fit_projections(_first_batches(job, module, rows["train"].examples))
         writer = _writer(job, tokenizer, rows["train"].examples)
@@ -101,6 +105,7 @@ def make_student(job: Job, report: Report | None) -> dict[str, Any]:
         made = {
             "tokens": {name: part.counts for name, part in rows.items()},
             "steps": trained.steps,
+            "cache": teacher.facts() if isinstance(teacher, CachedTeacher) else None,
             "loss": _losses(job, module, rows, before, watched, writer),
             "own_words": None if own is None else own.written,
         }
@@ -152,25 +157,53 @@ def _rendered(job: Job, tokenizer: Any, rows: Sequence[Row]) -> RenderedRows:
     return RenderedRows(examples, counts)
 
 
-def _module(job: Job, student: Any, tokenizer: Any) -> DistillationModule:
+def _module(job: Job, student: Any, teacher: Teacher | None) -> DistillationModule:
+    recipe = job.recipe
+    models = None if teacher is None or teacher.model is None else (student, teacher.model)
+    objective = build_objective(recipe.terms, answers=recipe.asks_answers, models=models)
+    return DistillationModule(student, objective, teacher)
+
+
+def _teacher(
+    job: Job, pair: tuple[Any, Any], examples: list[Example], watched: Watched
+) -> Teacher | None:
+    """Who says something at supervised positions: nobody, the teacher, or what it said before."""
     recipe, settings = job.recipe, job.recipe.settings
     if not recipe.needs_weights:
-        objective = build_objective(recipe.terms, answers=recipe.asks_answers)
-        return DistillationModule(student, objective)
+        return None
+    if recipe.paths.caches is None:
+        return _loaded(job, pair)
+    student, tokenizer = pair
+    what = about(job, tokenizer, examples)
+    folder = what.folder(recipe.paths.caches)
+    if not is_filled(folder):
+        fill(
+            folder,
+            what,
+            _loaded(job, pair),
+            examples,
+            settings.batch_size,
+            stop=watched.stop,
+            report=watched.report,
+        )
+    rows = student.get_output_embeddings().weight.shape[0]
+    return CachedTeacher(folder, what, rows, pick_device("auto"))
+
+
+def _loaded(job: Job, student_pair: tuple[Any, Any]) -> LogitsTeacher:
+    """The teacher's weights, in memory."""
+    recipe, settings = job.recipe, job.recipe.settings
     dtype = torch.bfloat16 if settings.dtype == "bfloat16" else torch.float32
     teacher = load_model(recipe.teacher, job.root, "distill.teacher", dtype)
     teacher.to(pick_device("auto"))
     require_plain_head(teacher, "teacher")
     vocabulary = aligned(
         (teacher, load_tokenizer(recipe.teacher, job.root, "distill.teacher")),
-        (student, tokenizer),
+        student_pair,
         [row.messages for row in job.corpus.train[:32]],
         settings.max_length,
     )
-    objective = build_objective(
-        recipe.terms, answers=recipe.asks_answers, models=(student, teacher)
-    )
-    return DistillationModule(student, objective, LogitsTeacher(teacher, vocabulary))
+    return LogitsTeacher(teacher, vocabulary)
 
 
 def _first_batches(

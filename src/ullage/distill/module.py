@@ -1,6 +1,6 @@
 """The student and its objective as one module whose forward is the loss."""
 
-# ruff: noqa: N803, N806 - tensors carry their shape as a suffix
+# ruff: noqa: N803, N806, N815 - tensors carry their shape as a suffix
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import or_
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import nn
@@ -22,10 +22,38 @@ from ullage.distill.signals import Signal
 from ullage.distill.vocabulary import VocabularyMap
 from ullage.errors import InputError
 
-Batch = dict[str, torch.Tensor]
+Batch = dict[str, Any]
+"""Tensors, and what a teacher has put beside them."""
 
 _MOST_SCORES = 2**27
 """Attention scores that a step may keep for its backward pass."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A batch half done: the student has read it, its head has not been applied."""
+
+    batch: Batch
+    """As collated, without the number of items."""
+    mask_BT: torch.Tensor
+    """Where something is supervised: N positions."""
+
+
+class Teacher(Protocol):
+    """Whoever says something at supervised positions."""
+
+    @property
+    def model(self) -> Any:
+        """What is asked; None where nothing is."""
+
+    def expect(self, examples: Sequence[Example]) -> None:
+        """Hear which rows come, in which order."""
+
+    def beside(self, examples: Sequence[Example]) -> Batch:
+        """What it wants to find in a batch of these, besides their tokens; begun when collated."""
+
+    def says(self, reading: Reading) -> TeacherAt:
+        """What it says, a chunk at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +63,18 @@ class LogitsTeacher:
     model: Any
     """A causal language model of transformers, in eval mode."""
     vocabulary: VocabularyMap
+
+    def expect(self, examples: Sequence[Example]) -> None:
+        """It takes them as they come."""
+
+    def beside(self, examples: Sequence[Example]) -> Batch:
+        """Nothing: it reads what the student reads."""
+        return {}
+
+    def says(self, reading: Reading) -> TeacherAt:
+        """Its logits in the student's vocabulary."""
+        hidden_NH = self.hidden(reading.batch["input_ids"], reading.mask_BT)
+        return lambda here: self.logits(hidden_NH[here])
 
     @torch.no_grad()
     def hidden(self, student_ids_BT: torch.Tensor, mask_BT: torch.Tensor) -> torch.Tensor:
@@ -62,7 +102,7 @@ class DistillationModule(nn.Module):
         self,
         student: Any,
         objective: Objective,
-        teacher: LogitsTeacher | None = None,
+        teacher: Teacher | None = None,
         *,
         chunk: int | None = None,
     ) -> None:
@@ -105,14 +145,27 @@ class DistillationModule(nn.Module):
             return
         if self.student.device.type == "cpu" and scores <= _MOST_SCORES:
             self.student.set_attn_implementation("eager")
-            if (teacher := self._teacher[0]) is not None:
+            (teacher,) = self._teacher
+            if teacher is not None and teacher.model is not None:
                 teacher.model.set_attn_implementation("eager")
+
+    def expect(self, examples: Sequence[Example]) -> None:
+        """Tell the teacher which rows come, in which order; it may prepare."""
+        (teacher,) = self._teacher
+        if teacher is not None:
+            teacher.expect(examples)
+
+    def collate(self, examples: Sequence[Example]) -> Batch:
+        """A right-padded batch, as `forward` takes it."""
+        (teacher,) = self._teacher
+        return collate(examples) | ({} if teacher is None else teacher.beside(examples))
 
     def forward(
         self,
         input_ids: torch.Tensor,
         labels: torch.Tensor,
         num_items_in_batch: torch.Tensor | int | None = None,
+        **beside: Any,
     ) -> dict[str, torch.Tensor]:
         """The loss of a right-padded batch.
 
@@ -121,6 +174,7 @@ class DistillationModule(nn.Module):
             labels: (B, T), already shifted; `IGNORED` where nothing is supervised, `OWN` where
                 no token is right and a divergence counts all the same.
             num_items_in_batch: labels in all micro-batches of the step; left out: in this one.
+            beside: what the teacher put there.
 
         Returns:
             ``loss``, a scalar; and per term its sum over labels, detached.
@@ -131,7 +185,8 @@ class DistillationModule(nn.Module):
         scale = 1.0 / max(int(items), 1)
         with listening(self.student, self._wanted(0)) as inside:
             hidden_NH = trunk(self.student, input_ids)[mask_BT]
-        teacher_at, teacher_inside = self._taught(input_ids, mask_BT)
+        batch = {"input_ids": input_ids, "labels": labels, **beside}
+        teacher_at, teacher_inside = self._taught(batch, mask_BT)
         terms: dict[str, torch.Tensor] = {}
         losses: list[torch.Tensor] = []
         if self.objective.terms:
@@ -158,21 +213,15 @@ class DistillationModule(nn.Module):
             losses.append(scale * self.objective.total(values))
         return {"loss": torch.stack(losses).sum(), **terms}
 
-    def _taught(
-        self, ids_BT: torch.Tensor, mask_BT: torch.Tensor
-    ) -> tuple[TeacherAt | None, Inside]:
+    def _taught(self, batch: Batch, mask_BT: torch.Tensor) -> tuple[TeacherAt | None, Inside]:
         """What the teacher says at supervised positions, on demand, and what went on inside it."""
         (teacher,) = self._teacher
         if teacher is None:
             return None, Inside()
         with listening(teacher.model, self._wanted(1)) as inside:
-            hidden_NH = teacher.hidden(ids_BT, mask_BT)
-
-        def at(here: slice) -> torch.Tensor:
-            return teacher.logits(hidden_NH[here])
-
+            teacher_at = teacher.says(Reading(batch, mask_BT))
         # A head applied for a term that does not look is work for nothing.
-        return at if Signal.LOGITS in self.objective.eats else None, inside
+        return teacher_at if Signal.LOGITS in self.objective.eats else None, inside
 
     def _wanted(self, of: int) -> Wanted:
         """Layers some term looks at, in the student (`of` 0) or the teacher (1)."""
@@ -187,7 +236,7 @@ class DistillationModule(nn.Module):
                 mask_BT = batch["labels"] != IGNORED
                 with listening(self.student, self._wanted(0)) as inside:
                     trunk(self.student, batch["input_ids"])
-                yield inside, self._taught(batch["input_ids"], mask_BT)[1], mask_BT
+                yield inside, self._taught(batch, mask_BT)[1], mask_BT
 
         if any(True for _ in self.inner.parameters()):
             fit_projections([term.value for term in self.objective.inner], heard())

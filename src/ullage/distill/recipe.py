@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ullage.config.models import Arm, Config, Distill, OnPolicy
-from ullage.config.objective import Relation, TermSettings
+from ullage.config.objective import Divergence, Jensen, Relation, Skewed, TermSettings
 from ullage.distill import presets
 from ullage.distill.signals import Signal, require_signals
 from ullage.errors import InputError
@@ -27,6 +27,8 @@ class Paths:
 
     corpus: Path
     output: Path
+    caches: Path | None = None
+    """Folder of teacher caches, where one is to be used."""
 
     @property
     def base(self) -> Path:
@@ -88,6 +90,15 @@ class Recipe:
         return presets.on_policy(self.settings)
 
     @property
+    def cached_temperature(self) -> float:
+        """Of the probabilities in a cache: the one that every divergence is at."""
+        return next(
+            term.temperature
+            for term in self.terms
+            if isinstance(term, Divergence | Jensen | Skewed) and term.temperature is not None
+        )
+
+    @property
     def described(self) -> dict[str, Any]:
         """The settings as the ledger keeps them."""
         return {
@@ -110,8 +121,13 @@ class Recipe:
             start: identity of the weights the student starts from.
             corpus: digest of the rows used and held out.
         """
+        settings = self.settings.model_dump(mode="json", exclude=_ELSEWHERE | _WRITTEN_OUT)
+        # Without a cache it says what it said before there were any; with one, not where.
+        cache = settings.pop("cache")
+        if cache is not None:
+            settings["cache"] = {key: cache[key] for key in cache if key != "folder"}
         return {
-            **self.settings.model_dump(mode="json", exclude=_ELSEWHERE | _WRITTEN_OUT),
+            **settings,
             "objective": self._written_out,
             "text": presets.text(self.settings),
             "on_policy": None if self.on_policy is None else self.on_policy.model_dump(),
@@ -152,6 +168,7 @@ def resolve_recipe(config: Config, root: Path) -> Recipe:
             "of the objective asks the teacher; add a divergence, as {term: generalised-jsd}"
         )
     _require_company(terms, settings.batch_size)
+    _require_cacheable(settings, terms, eats)
     copies = presets.PRESETS[settings.method].copies_teacher
     if (settings.student is None) == (settings.layers is None) and not (
         copies and settings.student is None
@@ -170,7 +187,11 @@ def resolve_recipe(config: Config, root: Path) -> Recipe:
             f"distill.{key}: '{start}' has no weights to start from; name an hf: model under "
             "distill.student"
         )
-    paths = Paths(_under(root, settings.corpus), _under(root, settings.output))
+    paths = Paths(
+        _under(root, settings.corpus),
+        _under(root, settings.output),
+        None if settings.cache is None else _under(root, settings.cache.folder),
+    )
     return Recipe(settings, config.seed, teacher, start, paths, terms, eats)
 
 
@@ -182,6 +203,43 @@ def _require_company(terms: tuple[TermSettings, ...], batch_size: int) -> None:
                 f"distill.batch_size: {batch_size}, and '{term.term}' relates rows of one batch; "
                 f"make it {least} or more"
             )
+
+
+def _require_cacheable(
+    settings: Distill, terms: tuple[TermSettings, ...], eats: frozenset[Signal]
+) -> None:
+    """Refuse a cache that could not give what the terms eat."""
+    if settings.cache is None:
+        return
+    more = sorted(eats & _WHITE_BOX - {Signal.LOGITS})
+    if more:
+        raise InputError(
+            f"distill.cache: keeps probabilities, and the objective learns {more[0]}, too; leave "
+            "cache out, or that term"
+        )
+    if Signal.LOGITS not in eats:
+        raise InputError(
+            "distill.cache: keeps probabilities, and no term of the objective learns them; leave "
+            "cache out, or add a divergence, as {term: forward-kl}"
+        )
+    if presets.on_policy(settings) is not None:
+        raise InputError(
+            "distill.cache: the teacher is asked beforehand, and on_policy has it score what the "
+            "student says while it learns; leave one of them out"
+        )
+    asked = [term for term in terms if isinstance(term, Divergence | Jensen | Skewed)]
+    warm = sorted({term.temperature or settings.temperature for term in asked})
+    if len(warm) > 1:
+        raise InputError(
+            f"distill.cache: keeps probabilities at one temperature, and the objective has terms "
+            f"at {' and '.join(f'{one:g}' for one in warm)}; make them agree, or leave cache out"
+        )
+    other = next((term.term for term in asked if term.term != "forward-kl"), None)
+    if settings.cache.signal == "sampled" and other is not None:
+        raise InputError(
+            "distill.cache.signal: draws estimate forward-kl alone, and the objective has "
+            f"{other}; use signal: top"
+        )
 
 
 def planned_steps(settings: Distill, rows: int) -> int:

@@ -44,7 +44,7 @@ class Background:
     def of(cls, weights_GV: torch.Tensor) -> Background:
         """From weights (G, V), or (V,) for one kind of positions."""
         weights_GV = weights_GV.reshape(-1, weights_GV.shape[-1])
-        wide_GV = weights_GV.double()
+        wide_GV = _wide(weights_GV)
         return cls(weights_GV, wide_GV.sum(dim=1), torch.xlogy(wide_GV, wide_GV).sum(dim=1))
 
 
@@ -159,12 +159,12 @@ class TopK:
         """
         weights_NV, total_N, moment_N = self._backgrounds()
         # All of the teacher in fp64: it is a few numbers a row, some of them small differences.
-        b_NK = weights_NV.gather(1, self.ids_NK).double()
-        log_p_NK = self.log_probs_NK.double()
+        b_NK = _wide(weights_NV.gather(1, self.ids_NK))
+        log_p_NK = _wide(self.log_probs_NK)
         rest_N = total_N - b_NK.sum(dim=1)
         # What rounding leaves of a background that is all listed.
         rest_N = rest_N.masked_fill(rest_N <= 1e-12 * total_N, math.inf)
-        c_N = self.log_tail_N.double().exp() / rest_N
+        c_N = _wide(self.log_tail_N).exp() / rest_N
         tail_N = torch.where(rest_N.isinf(), 0.0, c_N * rest_N)
         # Rounded lists, and tails with nowhere to go: a softmax of `dense` makes them sum to 1.
         sum_N = log_p_NK.exp().sum(dim=1) + tail_N
@@ -296,6 +296,11 @@ class Sampled:
 
 Teacher = torch.Tensor | TopK | Sampled
 """What is known of a teacher at N positions: dense logits (N, V), or a sparse kind."""
+
+
+def _wide(tensor: torch.Tensor) -> torch.Tensor:
+    """In fp64, where the device has it."""
+    return tensor.to(torch.float32 if tensor.device.type == "mps" else torch.float64)
 
 
 def _log_mass_outside(logits_NV: torch.Tensor, ids_NK: torch.Tensor) -> torch.Tensor:

@@ -1,0 +1,268 @@
+"""Students that learn from what a teacher said once."""
+
+from __future__ import annotations
+
+import json
+import signal
+import statistics
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from tests.distill import making  # noqa: E402
+from tests.distill.learning import TEMPERATURE, Lesson, base, objective  # noqa: E402
+from tests.distill.test_run import lines_until, same_weights, start, without_timing  # noqa: E402
+from ullage.distill import DistillResult, run_distill  # noqa: E402
+from ullage.distill.cache import CacheReader, CacheWriter, stats  # noqa: E402
+from ullage.distill.cache.ahead import Ahead  # noqa: E402
+from ullage.distill.cache.manifest import read_manifest  # noqa: E402
+from ullage.distill.module import DistillationModule  # noqa: E402
+from ullage.distill.result import Progress, Stopped  # noqa: E402
+from ullage.errors import InputError  # noqa: E402
+
+pytestmark = pytest.mark.local
+
+CACHE = {"folder": "caches", "k": 16}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("cached")
+    making.prepare(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def lesson(tmp_path_factory: pytest.TempPathFactory) -> Lesson:
+    return Lesson(tmp_path_factory.mktemp("lesson"), 120)
+
+
+@pytest.fixture(scope="module")
+def whole(folder: Path) -> DistillResult:
+    """A student of a cache that was begun with small shards, uninterrupted."""
+    first = making.make(folder, "first", cache={**CACHE, "folder": "first-caches"}, max_steps=1)
+    assert first.ledger["cache"] is not None
+    for name in ("caches", "killed-caches"):
+        begin(folder, name)
+    return making.make(folder, "whole", cache=CACHE)
+
+
+def the_cache(root: Path) -> Path:
+    (found,) = root.iterdir()
+    return found
+
+
+def begin(folder: Path, name: str) -> None:
+    """A cache of what `first` asked, of which nothing is there but how large its shards will be."""
+    what = read_manifest(the_cache(folder / "first-caches")).about
+    CacheWriter(what.folder(folder / name), what, shard_positions=250, sample=250).abort()
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != "lock"}
+
+
+class TestLearning:
+    """What a cache teaches is what the teacher teaches."""
+
+    def test_the_loss_is_that_of_what_is_rebuilt(self, lesson: Lesson) -> None:
+        """Value and gradient, with the rebuilt distribution as dense logits."""
+        cached = lesson.cached(k=8)
+        rows = lesson.train[:5]
+        student = base()
+        module = DistillationModule(student, objective(0.3), cached)
+        found = module(**module.collate(rows))
+        found["loss"].backward()
+        gradient = student.get_input_embeddings().weight.grad.clone()
+        student.zero_grad()
+
+        kl = nll = torch.zeros(())
+        for row in rows:
+            (said,) = [one.result()[place] for one, place in cached.beside([row])["said"]]
+            logits = student(input_ids=torch.tensor([row.ids])).logits[0]
+            at = [place for place, label in enumerate(row.labels) if label >= 0]
+            for number, position in enumerate(at):
+                p = rebuilt(cached, said, number, logits.shape[1])
+                log_q = (logits[position] / TEMPERATURE).log_softmax(-1)
+                some = p > 0
+                kl = kl + TEMPERATURE**2 * (p[some] * (p[some].log() - log_q[some])).sum()
+                nll = nll - logits[position].log_softmax(-1)[row.labels[position]]
+        labels = sum(row.supervised for row in rows)
+        expected = (0.7 * kl + 0.3 * nll) / labels
+        expected.backward()
+        assert found["forward_kl"].item() == pytest.approx(kl.item(), rel=1e-5)
+        assert found["loss"].item() == pytest.approx(expected.item(), rel=1e-5)
+        wanted = student.get_input_embeddings().weight.grad
+        torch.testing.assert_close(gradient, wanted, rtol=1e-4, atol=1e-6)
+
+    def test_students_reach_what_online_students_reach(self, lesson: Lesson) -> None:
+        """Held-out loss from the teacher's own logits: apart by less than seeds are."""
+        online = [lesson.learn(lesson.teacher, seed) for seed in range(3)]
+        noise = statistics.stdev(online)
+        for compressor in ({"k": 8}, {"signal": "sampled", "k": 32}):
+            cached = [lesson.learn(lesson.cached(**compressor), seed) for seed in range(3)]
+            assert abs(statistics.mean(cached) - statistics.mean(online)) < noise, compressor
+
+    def test_any_rows_can_be_asked_for_unannounced(self, lesson: Lesson) -> None:
+        cached = lesson.cached(k=8)
+        cached.expect(lesson.train[:40])
+        for rows in (lesson.train[:3], lesson.held_out[:2], lesson.train[30:48]):
+            found = cached.beside(rows)["said"]
+            assert [len(one.result()[place]) for one, place in found] == [
+                row.supervised for row in rows
+            ]
+
+
+def rebuilt(cached: Any, said: Any, number: int, size: int) -> Any:
+    """A distribution from what is kept of a position, token by token."""
+    p = torch.from_numpy(cached._reader.backgrounds[said.group_N[number]]).double()
+    p = torch.nn.functional.pad(p, (0, size - len(p)))
+    ids = torch.from_numpy(said.ids_NK[number]).long()
+    p[ids] = 0.0
+    p *= float(torch.tensor(said.rest_N[number]).double().exp()) / p.sum()
+    p[ids] = torch.from_numpy(said.logprobs_NK[number]).double().exp()
+    return p / p.sum()
+
+
+def test_reading_ahead_gives_what_reading_gives(
+    folder: Path, whole: DistillResult, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Over the ends of groups, back into the last one, and twice the same."""
+    monkeypatch.setattr("ullage.distill.cache.ahead._TOGETHER", 90)
+    reader = CacheReader(the_cache(folder / "caches"))
+    ahead = Ahead(reader)
+    order = [*reader.keys, *reader.keys[:3]]
+    ahead.expect(order)
+    for first in range(0, len(order), 7):
+        keys = order[first : first + 7]
+        for key, (decoded, place) in zip(keys, ahead.ask(keys), strict=True):
+            found, wanted = decoded.result()[place], reader[reader.index_of[key]]
+            assert (found.ids_NK == wanted.ids_NK).all()
+            assert (found.rest_N == wanted.rest_N).all()
+        assert len(ahead._decoded) <= 4
+
+
+class TestRuns:
+    """`ullage distill` with a cache."""
+
+    def test_ledger_says_what_the_cache_lost(self, folder: Path, whole: DistillResult) -> None:
+        found = stats(the_cache(folder / "caches"))
+        cache = whole.ledger["cache"]
+        supervised = sum(part["supervised"] for part in whole.ledger["tokens"].values())
+        assert cache["identity"] == found.identity
+        assert cache["positions"] == found.positions == supervised
+        assert cache["lost"] == found.reconstruction
+        assert 0 < cache["bytes_per_token"] < found.bytes_per_position
+        assert f"KL mean {cache['lost']['rebuilt']['mean']:.3f}" in whole.summary()
+        loss = whole.ledger["loss"]
+        assert loss["held_out"]["forward_kl"] < loss["base_held_out"]["forward_kl"]
+
+    def test_another_student_asks_nothing(self, folder: Path, whole: DistillResult) -> None:
+        """Other seed, start, rates and share held out; the same rows and temperature."""
+        before = files(the_cache(folder / "caches"))
+        seen: list[Progress] = []
+        settings = {"cache": CACHE, "seed": 3, "layers": 1, "held_out": 0.3, "max_steps": 2}
+        run_distill(making.config("second", **settings), folder, progress=seen.append)
+        assert {progress.stage for progress in seen} == {"base", "train", "measure"}
+        assert files(the_cache(folder / "caches")) == before
+
+    def test_another_temperature_is_another_cache(self, folder: Path) -> None:
+        for temperature in (1.0, 2.0):
+            settings = {"cache": {**CACHE, "folder": "warm"}, "max_steps": 1}
+            making.make(folder, f"warm-{temperature}", temperature=temperature, **settings)
+        kept = {read_manifest(found).about.temperature for found in (folder / "warm").iterdir()}
+        assert kept == {1.0, 2.0}
+
+    def test_killed_while_caching_and_while_training(
+        self, folder: Path, whole: DistillResult
+    ) -> None:
+        settings = f"cache={json.dumps({**CACHE, 'folder': 'killed-caches'})}"
+        process = start(folder, "killed", settings, pause=0.7)
+        for _ in lines_until(process, "cache 48"):
+            pass
+        process.kill()
+        process.wait()
+        begun = the_cache(folder / "killed-caches")
+        assert 0 < stats(begun).shards < stats(the_cache(folder / "caches")).shards
+        assert not stats(begun).complete
+
+        process = start(folder, "killed", settings, pause=0.05)
+        said = list(lines_until(process, "train 5"))
+        assert "cache 16" not in said, "what is on disk was asked again"
+        assert "cache 60" in said
+        process.kill()
+        process.wait()
+
+        again = start(folder, "killed", settings, pause=0)
+        out, errors = again.communicate(timeout=120)
+        assert again.returncode == 0, errors
+        assert "cache" not in out
+        assert files(begun) == files(the_cache(folder / "caches"))
+        assert same_weights(folder / "killed", whole.output)
+        ledger = json.loads((folder / "killed" / "distillation.json").read_text())
+        ours, theirs = without_timing(ledger), without_timing(whole.ledger)
+        assert ours["recipe"]["cache"].pop("folder") == "killed-caches"
+        assert ours["recipe_digest"] == theirs["recipe_digest"], "where it lies is no setting"
+        theirs["recipe"] = {**theirs["recipe"], "cache": dict(theirs["recipe"]["cache"])}
+        theirs["recipe"]["cache"].pop("folder")
+        assert ours == theirs
+
+    def test_ctrl_c_while_caching(self, folder: Path) -> None:
+        settings = f"cache={json.dumps({**CACHE, 'folder': 'stopped-caches'})}"
+        process = start(folder, "stopped", settings, pause=0.3)
+        for _ in lines_until(process, "cache 16"):
+            pass
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+        assert process.returncode == Stopped.exit_code
+        assert "run the same command to go on" in errors
+        assert len(errors.strip().splitlines()) == 1
+
+    def test_a_student_of_draws(self, folder: Path) -> None:
+        cache = {"folder": "drawn-caches", "k": 16, "signal": "sampled"}
+        made = making.make(folder, "drawn", cache=cache, max_steps=4)
+        assert made.ledger["cache"]["lost"] is None
+        assert "16 draws a position" in made.summary()
+        loss = made.ledger["loss"]
+        assert loss["held_out"]["loss"] < loss["base_held_out"]["loss"]
+
+    @pytest.mark.parametrize(
+        ("settings", "expected"),
+        [
+            ({"method": "black-box"}, "no term of the objective learns them"),
+            ({"method": "features"}, "the objective learns hidden states, too"),
+            ({"method": "on-policy"}, "leave one of them out"),
+            (
+                {"objective": [{"term": "forward-kl"}, {"term": "reverse-kl", "temperature": 2}]},
+                "the objective has terms at 1 and 2",
+            ),
+            (
+                {
+                    "cache": {"folder": "caches", "signal": "sampled"},
+                    "objective": [{"term": "reverse-kl"}],
+                },
+                "draws estimate forward-kl alone, and the objective has reverse-kl",
+            ),
+            ({"cache": {"folder": "corpus.jsonl"}}, "corpus.jsonl"),
+        ],
+    )
+    def test_what_cannot_be_cached_is_one_line(
+        self, folder: Path, settings: dict[str, Any], expected: str
+    ) -> None:
+        with pytest.raises(InputError) as caught:
+            making.make(folder, f"bad-{len(expected)}", **{"cache": CACHE, **settings})
+        assert expected in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+    def test_a_damaged_cache_is_one_line(self, folder: Path, whole: DistillResult) -> None:
+        shard = sorted(the_cache(folder / "caches").glob("shard-*"))[1]
+        good = shard.read_bytes()
+        shard.write_bytes(good[:-100] + bytes(100))
+        try:
+            with pytest.raises(InputError, match=r"shard-00001.*damaged"):
+                making.make(folder, "damaged", cache=CACHE)
+        finally:
+            shard.write_bytes(good)
