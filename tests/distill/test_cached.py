@@ -72,14 +72,14 @@ class TestLearning:
         """Value and gradient, with the rebuilt distribution as dense logits."""
         cached = lesson.cached(k=8)
         rows = lesson.train[:5]
-        student = base()
+        student = base().double()
         module = DistillationModule(student, objective(0.3), cached)
         found = module(**module.collate(rows))
         found["loss"].backward()
         gradient = student.get_input_embeddings().weight.grad.clone()
         student.zero_grad()
 
-        kl = nll = torch.zeros(())
+        kl = nll = torch.zeros((), dtype=torch.float64)
         for row in rows:
             (said,) = [one.result()[place] for one, place in cached.beside([row])["said"]]
             logits = student(input_ids=torch.tensor([row.ids])).logits[0]
@@ -93,10 +93,10 @@ class TestLearning:
         labels = sum(row.supervised for row in rows)
         expected = (0.7 * kl + 0.3 * nll) / labels
         expected.backward()
-        assert found["forward_kl"].item() == pytest.approx(kl.item(), rel=1e-5)
-        assert found["loss"].item() == pytest.approx(expected.item(), rel=1e-5)
+        assert found["forward_kl"].item() == pytest.approx(kl.item(), rel=1e-9)
+        assert found["loss"].item() == pytest.approx(expected.item(), rel=1e-9)
         wanted = student.get_input_embeddings().weight.grad
-        torch.testing.assert_close(gradient, wanted, rtol=1e-4, atol=1e-6)
+        torch.testing.assert_close(gradient, wanted, rtol=1e-7, atol=1e-9)
 
     def test_students_reach_what_online_students_reach(self, lesson: Lesson) -> None:
         """Held-out loss from the teacher's own logits: apart by less than seeds are."""
