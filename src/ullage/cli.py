@@ -208,12 +208,24 @@ def distill(
         bool,
         typer.Option("--plan", help="Say what would be done and what it would take, and stop."),
     ] = False,
+    preflight: Annotated[
+        bool,
+        typer.Option("--preflight", help="Look for what would spoil the student, and stop."),
+    ] = False,
     json_: Json = False,
 ) -> None:
     """Make the student and the ledger of its making."""
-    from ullage.distill import run_distill
+    from ullage.distill import run_distill, run_preflight
 
     loaded = _load(config, override)
+    if preflight:
+        with _reporter(json_, loaded) as reporter:
+            found = run_preflight(loaded.config, loaded.root, progress=reporter.distil)
+        if json_:
+            _print_json({"ok": not found.errors, **found.as_json()})
+        else:
+            typer.echo("\n".join(found.lines()))
+        raise typer.Exit(2 if found.errors else 0)
     with _reporter(json_, loaded) as reporter:
         result = run_distill(
             loaded.config, loaded.root, progress=reporter.distil, plan_only=plan_only

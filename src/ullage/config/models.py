@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from datetime import date
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
@@ -250,6 +251,17 @@ class SimulatedOptions(Strict):
     """Overrides for all families of a probe."""
 
 
+class Terms(Strict):
+    """Whether a model's outputs may train another, and where that is written."""
+
+    may_train: bool
+    """Whether they may. `no` stops `ullage distill`."""
+    document: Annotated[str, Field(min_length=1, max_length=500)]
+    """Where that is written: the licence, or the address and section of the terms of service."""
+    read_on: date
+    """When you read it there: terms change."""
+
+
 ModelRef = Annotated[str, Field(pattern=r"^(hf|openai|recorded|simulated):.+", max_length=1024)]
 
 
@@ -268,6 +280,9 @@ class Arm(Strict):
     """For `simulated:` models."""
     price: Price = Price()
     """For the cost in the plan and the statement."""
+    terms: Terms | None = None
+    """Of a teacher: whether its outputs may train a model. `ullage distill` asks for it where the
+    teacher is an endpoint."""
 
     @property
     def scheme(self) -> str:
@@ -324,6 +339,17 @@ class Arms(Strict):
     """Trained on the same prompts without the teacher."""
     derived: Arm | None = None
     """The student after quantisation, pruning or merging."""
+
+    @model_validator(mode="after")
+    def _only_the_teacher_teaches(self) -> Self:
+        for role in ("student", "base", "control", "derived"):
+            arm = getattr(self, role)
+            if arm is not None and arm.terms is not None:
+                raise ValueError(
+                    f"{role} states terms, but only the teacher's outputs train a model; move them "
+                    "to arms.teacher.terms"
+                )
+        return self
 
 
 class Rule(Strict):

@@ -60,6 +60,11 @@ class Paths:
         return self.work / "before.json"
 
     @property
+    def preflight(self) -> Path:
+        """What the preflight found: looked for once, whatever interrupts the rest."""
+        return self.work / "preflight.json"
+
+    @property
     def answers(self) -> Path:
         """Journal of the teacher's answers (black-box); kept when all is done."""
         return self.work / "answers.jsonl"

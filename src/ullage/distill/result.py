@@ -9,8 +9,9 @@ from typing import Any, Literal
 
 from ullage.errors import UllageError
 
-Stage = Literal["answers", "base", "train", "measure"]
-"""Asking the teacher; measuring the student before; training; measuring it after."""
+Stage = Literal["preflight", "answers", "base", "train", "measure"]
+"""Looking for what would spoil the student; asking the teacher; measuring the student before;
+training; measuring it after."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +57,10 @@ class DistillResult:
         rows = (
             f"{corpus['train']} rows to learn, {corpus['held_out']} held out, "
             f"left out: {dropped or 'none'}"
+        )
+        rows += "".join(
+            f"\n{finding['level']} [{finding['check']}] {finding['found']}; {finding['mend']}"
+            for finding in facts.get("preflight", {}).get("findings", ())
         )
         if self.status == "planned":
             lines = [f"Would make {self.output} in {facts['steps']} steps.", rows]

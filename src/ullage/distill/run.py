@@ -17,6 +17,8 @@ from ullage.distill import ledger as ledgers
 from ullage.distill.answers import teacher_answers
 from ullage.distill.corpus import Corpus, prepare
 from ullage.distill.job import Job, identity
+from ullage.distill.preflight import Preflight
+from ullage.distill.preflight.terms import check_terms
 from ullage.distill.recipe import Recipe, planned_steps, resolve_recipe
 from ullage.distill.result import DistillResult, Report, Stopped
 from ullage.errors import InfrastructureError, InputError
@@ -51,7 +53,9 @@ def run_distill(
         InfrastructureError: disk, lock or teacher failed.
         Stopped: SIGINT or SIGTERM; the message says how to go on.
     """
-    job = _job(resolve_recipe(config, root), config, root)
+    recipe = resolve_recipe(config, root)
+    Preflight(check_terms(recipe.teacher).findings, {}).require()
+    job = _job(recipe, config, root)
     made = _already_made(job)
     if made is not None:
         return _result("reused", job, made)
@@ -81,6 +85,28 @@ def run_distill(
         # Answers are dear and stay; all else in there has served.
         shutil.rmtree(job.recipe.paths.work, ignore_errors=True)
     return result
+
+
+def run_preflight(config: Config, root: Path, *, progress: Report | None = None) -> Preflight:
+    """Look for what would spoil the student of ``config.distill``, and train nothing.
+
+    Args:
+        config: a whole configuration.
+        root: folder its relative paths are relative to.
+        progress: told how much of the teacher's part is done.
+
+    Raises:
+        InputError: models or corpus cannot be read at all.
+    """
+    recipe = resolve_recipe(config, root)
+    terms = check_terms(recipe.teacher)
+    asked = Preflight(terms.findings, {"terms": terms.facts})
+    if asked.errors:
+        # A teacher that may not teach is not even looked up.
+        return asked
+    from ullage.distill.preflight.run import preflight
+
+    return preflight(_job(recipe, config, root), progress)
 
 
 def audit_items(config: Config, root: Path) -> Iterator[tuple[Message, ...]]:
@@ -139,6 +165,7 @@ def _claim_work(job: Job, *, resume: bool) -> None:
     if not resume or found is None:
         shutil.rmtree(paths.checkpoints, ignore_errors=True)
         paths.before.unlink(missing_ok=True)
+        paths.preflight.unlink(missing_ok=True)
     elif found != job.digest:
         raise InputError(
             f"{paths.work}: holds unfinished work of recipe {found}, this is recipe {job.digest}; "
@@ -149,12 +176,31 @@ def _claim_work(job: Job, *, resume: bool) -> None:
 
 def _make(job: Job, report: Report | None) -> dict[str, Any]:
     """The long part. Answers come first: the teacher that gives them need not be kept loaded."""
+    job = replace(job, preflight=_preflight(job, report))
     if job.recipe.asks_answers:
         job = replace(job, corpus=_answered(job, report))
     # Here and not above: a refusal and `import ullage.distill` need no torch.
     from ullage.distill.making import make_student
 
     return make_student(job, report)
+
+
+def _preflight(job: Job, report: Report | None) -> dict[str, Any]:
+    """What the preflight found, now or before an interruption.
+
+    Raises:
+        InputError: something that makes training useless.
+    """
+    path = job.recipe.paths.preflight
+    if path.exists():
+        known: dict[str, Any] = json.loads(path.read_bytes())
+        return known
+    from ullage.distill.preflight.run import preflight
+
+    found = preflight(job, report)
+    found.require()
+    ledgers.write_json(path, found.as_json())
+    return found.as_json()
 
 
 def _answered(job: Job, report: Report | None) -> Corpus:
