@@ -21,9 +21,9 @@ from tests.support.tiny import CHAT_TEMPLATE, END, build_tiny_model  # noqa: E40
 from ullage.cli import app  # noqa: E402
 from ullage.config.models import Arm  # noqa: E402
 from ullage.distill import Preflight, run_distill, run_preflight  # noqa: E402
-from ullage.distill.corpus import Row  # noqa: E402
 from ullage.distill.preflight.sides import open_side  # noqa: E402
 from ullage.distill.preflight.teacher import check_determinism  # noqa: E402
+from ullage.distill.rows import Row  # noqa: E402
 from ullage.errors import InputError  # noqa: E402
 from ullage.lab.corpus import write_corpus  # noqa: E402
 from ullage.lab.evaluate import TEACHER  # noqa: E402

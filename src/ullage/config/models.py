@@ -491,7 +491,12 @@ class Distill(Strict):
     layers: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)] | PositiveInt | None = None
     """Teacher layers the student keeps: their indices, or how many, evenly spaced."""
     corpus: str
-    """JSONL of prompts (``{"messages": …}``), relative to this file."""
+    """Prompts (``{"messages": …}``) relative to this file: JSONL, Parquet, or a folder that
+    `datasets` saved."""
+    near_duplicates: Annotated[float, Field(gt=0.0, le=1.0)] | None = 0.9
+    """Rows with the same answer and numbers whose word triples overlap by this share (Jaccard) are
+    learnt once; null learns all. Web pages are usually compared at 0.8: rows are shorter, and at
+    0.8 the one word that two questions differ in is lost in a template's sentence."""
     output: str
     """Folder of the finished student."""
     held_out: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.1

@@ -17,7 +17,6 @@ from ullage.config.models import Arm
 from ullage.distill import ledger as ledgers
 from ullage.distill.account import account
 from ullage.distill.checkpoint import finished_folder, load_model, load_tokenizer, save_model
-from ullage.distill.corpus import Row
 from ullage.distill.crossing import Crossing
 from ullage.distill.engine import Stop, mean_terms, stop_on_signal, train
 from ullage.distill.job import Job, identity
@@ -31,6 +30,7 @@ from ullage.distill.module import (
 from ullage.distill.own import OwnWords, Writer, turn_ends
 from ullage.distill.rendering import Example, render
 from ullage.distill.result import Progress, Report, Stage
+from ullage.distill.rows import Row
 from ullage.distill.signals import Signal
 from ullage.distill.students import aligned, load_base, make_base
 from ullage.distill.terms import build_objective

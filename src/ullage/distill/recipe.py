@@ -13,8 +13,8 @@ from ullage.distill import presets
 from ullage.distill.signals import Signal, require_signals
 from ullage.errors import InputError
 
-_ELSEWHERE = {"output", "save_steps", "corpus", "teacher", "student"}
-"""Settings that say where or how often things are written, and names a digest stands for."""
+_ELSEWHERE = {"output", "save_steps", "corpus", "near_duplicates", "teacher", "student"}
+"""Settings that say where or how often things are written, and what a digest stands for."""
 _WRITTEN_OUT = {
     "method",
     "objective",

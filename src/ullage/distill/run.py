@@ -129,6 +129,7 @@ def _job(recipe: Recipe, config: Config, root: Path) -> Job:
         held_out=recipe.settings.held_out,
         audit_items=items,
         needs_reference=not recipe.asks_answers,
+        near_duplicates=recipe.settings.near_duplicates,
     )
     teacher = identity(recipe.teacher, root)
     start = teacher

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ullage.distill.corpus import Corpus, Row
+from ullage.distill.corpus import Corpus
 from ullage.distill.preflight.findings import Checked, Finding, error, warning
 from ullage.distill.preflight.sides import Side
 from ullage.distill.rendering import Example, render
+from ullage.distill.rows import Row
 from ullage.models.types import Message
 
 MOST_ROWS = 512

@@ -7,7 +7,6 @@ from typing import Any
 import torch
 
 from ullage.distill.checkpoint import load_model, load_tokenizer
-from ullage.distill.corpus import Row
 from ullage.distill.job import Job
 from ullage.distill.preflight.findings import Checked, Finding, Preflight
 from ullage.distill.preflight.rows import (
@@ -28,6 +27,7 @@ from ullage.distill.preflight.tokens import (
 )
 from ullage.distill.recipe import Recipe
 from ullage.distill.result import Progress, Report
+from ullage.distill.rows import Row
 from ullage.models.hf.load import pick_device
 
 _MOST_TALKS = 32

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from ullage.distill.corpus import Row
 from ullage.distill.module import trunk
 from ullage.distill.preflight.findings import Checked, Finding, warning
 from ullage.distill.preflight.sides import Side
+from ullage.distill.rows import Row
 from ullage.models.hf.prompt import Prompter, PromptError
 
 MOST_ANSWERS = 8
