@@ -237,6 +237,40 @@ def distill(
 
 
 @app.command()
+def coverage(
+    config: ConfigPath = DEFAULT_CONFIG,
+    override: Overrides = None,
+    traffic: Annotated[
+        Path | None,
+        typer.Option(
+            "--traffic", metavar="FILE", help="A sample of it; left out: the audit's own items."
+        ),
+    ] = None,
+    radius: Annotated[
+        float | None,
+        typer.Option(
+            "--radius",
+            min=0.0,
+            max=1.0,
+            metavar="R",
+            help="Distance up to which a question is covered.",
+        ),
+    ] = None,
+    json_: Json = False,
+) -> None:
+    """Say which questions no prompt of the distillation corpus comes near."""
+    from ullage.distill.coverage import run_coverage
+    from ullage.distill.coverage.show import render
+
+    loaded = _load(config, override)
+    found = run_coverage(loaded.config, loaded.root, traffic=traffic, radius=radius)
+    if json_:
+        _print_json(found.as_json())
+    else:
+        render(found, _console(stderr=False))
+
+
+@app.command()
 def audit(
     config: ConfigPath = DEFAULT_CONFIG,
     override: Overrides = None,
