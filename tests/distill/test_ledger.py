@@ -7,6 +7,7 @@ is as long as its characters, each special token counting as one.
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -124,6 +125,17 @@ def test_what_else_was_left_behind(ledger: dict[str, Any]) -> None:
     }
     assert ledger["precision"]["losses"] == "float32"
     assert ledger["preflight"]["facts"]["vocabulary"]["masked_student_rows"] == 0
+
+
+def test_steps_whose_gradient_was_cut_down(tmp_path: Path) -> None:
+    """None or all, by how far the loss is weighed down or up."""
+    making.prepare(tmp_path)
+    counts = {}
+    for weight in (1e-4, 1e4):
+        objective = [{"term": "cross-entropy", "weight": weight}]
+        made = making.make(tmp_path, f"by{weight:g}", objective=objective, max_steps=4)
+        counts[weight] = made.ledger["steps_clipped"]
+    assert counts == {1e-4: 0, 1e4: 4}
 
 
 def test_a_term_that_is_not_finite_is_in_no_ledger(

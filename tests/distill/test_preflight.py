@@ -21,6 +21,7 @@ from tests.support.tiny import CHAT_TEMPLATE, END, build_tiny_model  # noqa: E40
 from ullage.cli import app  # noqa: E402
 from ullage.config.models import Arm  # noqa: E402
 from ullage.distill import Preflight, run_distill, run_preflight  # noqa: E402
+from ullage.distill.checkpoint import load_tokenizer  # noqa: E402
 from ullage.distill.preflight.sides import open_side  # noqa: E402
 from ullage.distill.preflight.teacher import check_determinism  # noqa: E402
 from ullage.distill.rows import Row  # noqa: E402
@@ -353,7 +354,8 @@ class TestTeacher:
         assert "guessing among all tokens" in only(found, "teacher-nll")
 
     def test_determinism(self, folder: Path) -> None:
-        side = open_side(Arm(model="hf:teacher"), folder, "teacher", "arms.teacher")
+        arm, key = Arm(model="hf:teacher"), "distill.teacher"
+        side = open_side(arm, folder, "teacher", key, load_tokenizer(arm, folder, key))
         model: Any = LlamaForCausalLM(LlamaConfig(**{**SMALL, "attention_dropout": 0.5}))
         rows: Sequence[Row] = [Row(1, (user("What now?"),), None)]
         assert check_determinism(model.eval(), side, rows, 64).facts == {"repeats_itself": True}

@@ -17,8 +17,6 @@ from ullage.distill.chunked import TeacherAt, head_logits, label_log_probs
 from ullage.distill.module import Reading, trunk
 from ullage.distill.outcomes import Outcomes
 from ullage.distill.pairing import NOWHERE, PairedExample, Pairing
-from ullage.distill.vocabulary import require_rows
-from ullage.errors import InputError
 from ullage.models.types import Message
 
 
@@ -38,19 +36,11 @@ class Crossing:
             student: model and tokenizer, with a chat template.
 
         Raises:
-            InputError: a tokenizer cannot say where its tokens lie, or the teacher's has no chat
-                template.
+            InputError: see `Pairing.of`.
         """
-        if teacher[1].chat_template is None:
-            raise InputError(
-                "distill.teacher: its tokenizer has no chat template, so it cannot read "
-                "conversations in its own tokens; give arms.teacher.hf.chat_template"
-            )
         ours, theirs = (
             model.get_output_embeddings().weight.shape[0] for model in (student[0], teacher[0])
         )
-        require_rows("student", student[1].get_vocab(), ours)
-        require_rows("teacher", teacher[1].get_vocab(), theirs)
         pairing = Pairing.of(student[1], teacher[1], (ours, theirs))
         return cls(pairing, BytesTeacher(teacher[0], pairing.outcomes))
 

@@ -16,10 +16,11 @@ import torch
 from ullage.config.models import Arm
 from ullage.distill import ledger as ledgers
 from ullage.distill.account import account
-from ullage.distill.checkpoint import finished_folder, load_model, load_tokenizer, save_model
+from ullage.distill.checkpoint import finished_folder, save_model
 from ullage.distill.crossing import Crossing
 from ullage.distill.engine import Stop, mean_terms, stop_on_signal, train
 from ullage.distill.job import Job, identity
+from ullage.distill.loaded import LoadedTeacher
 from ullage.distill.module import (
     Batch,
     DistillationModule,
@@ -56,11 +57,12 @@ class Watched:
     report: Report | None
 
 
-def make_student(job: Job, report: Report | None) -> dict[str, Any]:
+def make_student(job: Job, teacher: LoadedTeacher, report: Report | None) -> dict[str, Any]:
     """Make base and student, each part picked up where an earlier session left it.
 
     Args:
         job: its corpus has every reference that is to be learnt.
+        teacher: loaded here, unless it is already, where the recipe needs its weights.
         report: told of every step.
 
     Returns:
@@ -76,7 +78,7 @@ def make_student(job: Job, report: Report | None) -> dict[str, Any]:
         watched = Watched(stop, report)
         student, tokenizer = load_base(job.recipe)
         require_plain_head(student, "student")
-        crossing = _crossing(job, student, tokenizer)
+        crossing = _crossing(job, teacher, student, tokenizer)
         reads = partial(render, tokenizer) if crossing is None else crossing.render
         rows = {
             "train": _rendered(job, reads, job.corpus.train),
@@ -87,7 +89,8 @@ def make_student(job: Job, report: Report | None) -> dict[str, Any]:
                 f"{job.corpus.path}: no row has a supervised token within distill.max_length "
                 f"{job.recipe.settings.max_length} ({rows['train'].counts}); raise it"
             )
-        module = _module(job, student, tokenizer, crossing).to(pick_device("auto"))
+        module = _module(job, teacher, student, tokenizer, crossing)
+        module.to(pick_device("auto"))
         module.suit_attention(job.recipe.settings.batch_size, job.recipe.settings.max_length)
         module.fit_projections(_first_batches(job, module, rows["train"].examples))
         writer = _writer(job, tokenizer, rows["train"].examples)
@@ -106,6 +109,7 @@ def make_student(job: Job, report: Report | None) -> dict[str, Any]:
         made = {
             "tokens": {name: part.counts for name, part in rows.items()},
             "steps": trained.steps,
+            "steps_clipped": trained.clipped,
             "loss": _losses(job, module, rows, before, watched, writer),
             "own_words": None if own is None else own.written,
         }
@@ -158,21 +162,11 @@ def _rendered(job: Job, reads: Callable[..., Example | None], rows: Sequence[Row
     return RenderedRows(examples, counts)
 
 
-def _teacher(job: Job) -> tuple[Any, Any]:
-    """Model and tokenizer of a teacher whose weights are needed."""
-    recipe = job.recipe
-    dtype = torch.bfloat16 if recipe.settings.dtype == "bfloat16" else torch.float32
-    teacher = load_model(recipe.teacher, job.root, "distill.teacher", dtype)
-    teacher.to(pick_device("auto"))
-    require_plain_head(teacher, "teacher")
-    return teacher, load_tokenizer(recipe.teacher, job.root, "distill.teacher")
-
-
-def _crossing(job: Job, student: Any, tokenizer: Any) -> Crossing | None:
+def _crossing(job: Job, teacher: LoadedTeacher, student: Any, tokenizer: Any) -> Crossing | None:
     """Teacher and student side by side, where each reads its own tokens."""
     if job.recipe.alignment != "bytes":
         return None
-    return Crossing.of(_teacher(job), (student, tokenizer))
+    return Crossing.of(teacher.pair, (student, tokenizer))
 
 
 def _account(job: Job, crossing: Crossing, rows: dict[str, RenderedRows]) -> dict[str, Any]:
@@ -183,7 +177,7 @@ def _account(job: Job, crossing: Crossing, rows: dict[str, RenderedRows]) -> dic
 
 
 def _module(
-    job: Job, student: Any, tokenizer: Any, crossing: Crossing | None
+    job: Job, teacher: LoadedTeacher, student: Any, tokenizer: Any, crossing: Crossing | None
 ) -> DistillationModule:
     recipe = job.recipe
     if crossing is not None or not recipe.needs_weights:
@@ -191,17 +185,16 @@ def _module(
         return DistillationModule(
             student, objective, None if crossing is None else crossing.teacher
         )
-    teacher = _teacher(job)
     vocabulary = aligned(
-        teacher,
+        teacher.pair,
         (student, tokenizer),
         [row.messages for row in job.corpus.train[:32]],
         recipe.settings.max_length,
     )
     objective = build_objective(
-        recipe.terms, answers=recipe.asks_answers, models=(student, teacher[0])
+        recipe.terms, answers=recipe.asks_answers, models=(student, teacher.model)
     )
-    return DistillationModule(student, objective, LogitsTeacher(teacher[0], vocabulary))
+    return DistillationModule(student, objective, LogitsTeacher(teacher.model, vocabulary))
 
 
 def _first_batches(

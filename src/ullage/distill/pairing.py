@@ -21,6 +21,8 @@ from ullage.distill.outcomes import Outcomes, match_outcomes
 from ullage.distill.rendering import Example, as_text, render, truncated
 from ullage.distill.spans import Span, common_spans, token_ends
 from ullage.distill.token_bytes import TokenBytes
+from ullage.distill.vocabulary import require_rows
+from ullage.errors import InputError
 from ullage.models.types import Message
 
 NOWHERE = -1
@@ -89,8 +91,16 @@ class Pairing:
             rows: of the student's head and of the teacher's.
 
         Raises:
-            InputError: one of them cannot say where its tokens lie.
+            InputError: one of them cannot say where its tokens lie or has more of them than rows,
+                or the teacher's has no chat template.
         """
+        if teacher.chat_template is None:
+            raise InputError(
+                "distill.teacher: its tokenizer has no chat template, so it cannot read "
+                "conversations in its own tokens; give arms.teacher.hf.chat_template"
+            )
+        require_rows("student", student.get_vocab(), rows[0])
+        require_rows("teacher", teacher.get_vocab(), rows[1])
         ours, theirs = TokenBytes.read(student, "student"), TokenBytes.read(teacher, "teacher")
         ends = (_end_of_turn(student), _end_of_turn(teacher))
         pairs = [] if ends[0] is None or ends[1] is None else [(ends[0], ends[1])]

@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ullage.collect.lock import run_lock
 from ullage.config.models import Arm, Config
@@ -25,6 +25,9 @@ from ullage.errors import InfrastructureError, InputError
 from ullage.models.registry import open_model
 from ullage.models.types import Message
 from ullage.probes.registry import resolve
+
+if TYPE_CHECKING:
+    from ullage.distill.loaded import LoadedTeacher
 
 
 def run_distill(
@@ -54,7 +57,7 @@ def run_distill(
         Stopped: SIGINT or SIGTERM; the message says how to go on.
     """
     recipe = resolve_recipe(config, root)
-    Preflight(check_terms(recipe.teacher).findings, {}).require()
+    Preflight(check_terms(recipe).findings, {}).require()
     job = _job(recipe, config, root)
     made = _already_made(job)
     if made is not None:
@@ -99,14 +102,15 @@ def run_preflight(config: Config, root: Path, *, progress: Report | None = None)
         InputError: models or corpus cannot be read at all.
     """
     recipe = resolve_recipe(config, root)
-    terms = check_terms(recipe.teacher)
+    terms = check_terms(recipe)
     asked = Preflight(terms.findings, {"terms": terms.facts})
     if asked.errors:
         # A teacher that may not teach is not even looked up.
         return asked
+    from ullage.distill.loaded import LoadedTeacher
     from ullage.distill.preflight.run import preflight
 
-    return preflight(_job(recipe, config, root), progress)
+    return preflight(_job(recipe, config, root), LoadedTeacher(recipe, root), progress)
 
 
 def audit_items(config: Config, root: Path) -> Iterator[tuple[Message, ...]]:
@@ -177,16 +181,20 @@ def _claim_work(job: Job, *, resume: bool) -> None:
 
 def _make(job: Job, report: Report | None) -> dict[str, Any]:
     """The long part. Answers come first: the teacher that gives them need not be kept loaded."""
-    job = replace(job, preflight=_preflight(job, report))
-    if job.recipe.asks_answers:
-        job = replace(job, corpus=_answered(job, report))
     # Here and not above: a refusal and `import ullage.distill` need no torch.
+    from ullage.distill.loaded import LoadedTeacher
     from ullage.distill.making import make_student
 
-    return make_student(job, report)
+    teacher = LoadedTeacher(job.recipe, job.root)
+    job = replace(job, preflight=_preflight(job, teacher, report))
+    if job.recipe.asks_answers:
+        # A teacher that answers is opened for that, and two of them may not fit.
+        teacher = LoadedTeacher(job.recipe, job.root)
+        job = replace(job, corpus=_answered(job, report))
+    return make_student(job, teacher, report)
 
 
-def _preflight(job: Job, report: Report | None) -> dict[str, Any]:
+def _preflight(job: Job, teacher: LoadedTeacher, report: Report | None) -> dict[str, Any]:
     """What the preflight found, now or before an interruption.
 
     Raises:
@@ -198,7 +206,7 @@ def _preflight(job: Job, report: Report | None) -> dict[str, Any]:
         return known
     from ullage.distill.preflight.run import preflight
 
-    found = preflight(job, report)
+    found = preflight(job, teacher, report)
     found.require()
     ledgers.write_json(path, found.as_json())
     return found.as_json()

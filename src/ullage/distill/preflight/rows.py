@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from ullage.distill.corpus import Corpus
 from ullage.distill.preflight.findings import Checked, Finding, error, warning
+from ullage.distill.preflight.pairs import Pairs, check_common
 from ullage.distill.preflight.sides import Side
 from ullage.distill.rendering import Example, render
 from ullage.distill.rows import Row
@@ -26,7 +28,12 @@ def sampled(rows: Sequence[Row], most: int) -> list[Row]:
 
 
 def check_rows(
-    student: Side, corpus: Corpus, max_length: int, *, final_only: bool, answers_come: bool
+    student: Side,
+    corpus: Corpus,
+    max_length: int,
+    *,
+    answers_come: bool,
+    pairs: Pairs | None = None,
 ) -> Checked:
     """Render a sample of the corpus as it will be learnt.
 
@@ -34,12 +41,14 @@ def check_rows(
         student: with the template it will have.
         corpus: prepared.
         max_length: tokens of an example.
-        final_only: only the last turn is learnt.
-        answers_come: the references are still to be given by the teacher.
+        answers_come: the references are still to be given by the teacher, and are all that is
+            learnt.
+        pairs: how both sides read a conversation, where each reads its own tokens.
     """
     rows = sampled(corpus.train, MOST_ROWS)
     talks = [(*row.prompt, _STAND_IN) if answers_come else row.messages for row in rows]
-    found = [render(student.tokenizer, talk, max_length, final_only=final_only) for talk in talks]
+    reads = partial(render, student.tokenizer) if pairs is None else pairs.render
+    found = [reads(talk, max_length, final_only=answers_come) for talk in talks]
     examples = [example for example in found if example is not None]
     whole = [example for example in examples if not example.truncated and example.supervised]
     facts = {
@@ -58,6 +67,9 @@ def check_rows(
         *_cut(facts, max_length),
         *_unended(student, facts),
     ]
+    if pairs is not None and facts["tokens_supervised"]:
+        common = check_common(examples)
+        return Checked((*findings, *common.findings), {**facts, **common.facts})
     return Checked(tuple(findings), facts)
 
 

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from ullage.config.models import Arm
 from ullage.distill.preflight.findings import Checked, error, warning
+from ullage.distill.recipe import Recipe
 
 
-def check_terms(teacher: Arm) -> Checked:
-    """The teacher's terms: an endpoint without them is a question, and a `no` is a no."""
-    terms = teacher.terms
+def check_terms(recipe: Recipe) -> Checked:
+    """The teacher's terms: an endpoint without them is a question, and a `no` is a no.
+
+    A recipe that takes nothing from its teacher, such as plain fine-tuning, is not asked.
+    """
+    teacher, terms = recipe.teacher, recipe.teacher.terms
     facts = {
         "may_train": None if terms is None else terms.may_train,
         "document": None if terms is None else terms.document,
         "read_on": None if terms is None else terms.read_on.isoformat(),
     }
+    if not recipe.eats:
+        return Checked((), facts)
     if terms is not None and not terms.may_train:
         found = error(
             "terms",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ullage.distill.preflight.findings import Checked, Finding, error, of_refusal, warning
-from ullage.distill.preflight.sides import Side
+from ullage.distill.preflight.sides import Reads, Side
 from ullage.distill.vocabulary import VocabularyMap, align_vocabularies
 from ullage.errors import InputError
 from ullage.models.types import Message
@@ -110,7 +110,7 @@ def _begins_twice(side: Side, text: str) -> bool:
     return list(side.tokenizer(text)["input_ids"][:2]) == [bos, bos]
 
 
-def check_missing_template(teacher: Side | None, student: Side) -> list[Finding]:
+def check_missing_template(teacher: Side | None, student: Side, reads: Reads) -> list[Finding]:
     """Which side has no template, and what is done about it."""
     theirs = teacher.template if teacher is not None else None
     if student.template is None and theirs is None:
@@ -130,16 +130,18 @@ def check_missing_template(teacher: Side | None, student: Side) -> list[Finding]
                 "right for a base model; for one that was tuned to a format, give it that format's",
             )
         ]
-    if teacher is not None and theirs is None:
-        return [
-            warning(
-                "missing-template",
-                f"{teacher.key}: the teacher has no chat template and reads conversations as the "
-                "student's writes them",
-                "compare teacher_nll under both renderings, or give arms.teacher.hf.chat_template",
-            )
-        ]
-    return []
+    if teacher is None or theirs is not None or reads is Reads.NOTHING:
+        return []
+    found = f"{teacher.key}: the teacher has no chat template and "
+    if reads is Reads.ITS_OWN:
+        found += "cannot read conversations in its own tokens"
+        return [error("missing-template", found, "give arms.teacher.hf.chat_template")]
+    if reads is Reads.PROMPTS:
+        found += "is asked in plain `User: ... Assistant:`"
+    else:
+        found += "reads conversations as the student's writes them"
+    mend = "right for a base model; for one that was tuned to a format, give it that format's"
+    return [warning("missing-template", found, f"{mend} (arms.teacher.hf.chat_template)")]
 
 
 def check_same_reading(
