@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import signal
 import statistics
@@ -12,6 +13,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from transformers import LlamaForCausalLM  # noqa: E402
+
 from tests.distill import making  # noqa: E402
 from tests.distill.learning import TEMPERATURE, Lesson, base, objective  # noqa: E402
 from tests.distill.test_run import lines_until, same_weights, start, without_timing  # noqa: E402
@@ -21,6 +24,7 @@ from ullage.distill.cache.ahead import Ahead  # noqa: E402
 from ullage.distill.cache.manifest import read_manifest  # noqa: E402
 from ullage.distill.module import DistillationModule  # noqa: E402
 from ullage.distill.result import Progress, Stopped  # noqa: E402
+from ullage.distill.run import run_preflight  # noqa: E402
 from ullage.errors import InputError  # noqa: E402
 
 pytestmark = pytest.mark.local
@@ -169,6 +173,49 @@ class TestRuns:
         assert {progress.stage for progress in seen} == {"base", "train", "measure"}
         assert files(the_cache(folder / "caches")) == before
 
+    def test_a_finished_cache_needs_no_teacher(
+        self, folder: Path, whole: DistillResult, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Neither to look before training, nor to plan, nor to train: its weights stay on disk."""
+
+        def load(*_: Any) -> None:
+            raise AssertionError("the teacher was loaded")
+
+        monkeypatch.setattr("ullage.distill.loaded.load_model", load)
+        settings = {"cache": CACHE, "seed": 5, "layers": 1, "max_steps": 1}
+        recipe = making.config("unasked", **settings)
+        found = run_preflight(recipe, folder)
+        assert found.facts["teacher"]["not_asked"].startswith("likelihood of the references")
+        assert any("a finished cache has all" in line for line in found.lines())
+        planned = run_distill(recipe, folder, plan_only=True).ledger["forecast"]
+        assert planned["loads"]["teacher"] is None
+        assert planned["memory_bytes"]["teacher"] == planned["tokens"]["teacher_reads"] == 0
+        made = run_distill(recipe, folder)
+        assert made.ledger["preflight"]["facts"]["teacher"] == found.facts["teacher"]
+
+        more = making.config("unasked-more", **{**settings, "max_length": 150})
+        planned = run_distill(more, folder, plan_only=True).ledger["forecast"]
+        assert planned["loads"]["teacher"] is not None
+        tokens = planned["tokens"]
+        assert tokens["teacher_reads"] == pytest.approx(making.ROWS * tokens["per_row"], rel=1e-3)
+        with pytest.raises(AssertionError, match="was loaded"):
+            run_preflight(more, folder)
+
+    def test_the_teacher_is_let_go_of_when_it_has_said_all(self, folder: Path) -> None:
+        """What looked at it before training and filled the cache keeps nothing of it."""
+        alive: dict[str, int] = {}
+
+        def count(progress: Progress) -> None:
+            gc.collect()
+            alive[progress.stage] = sum(
+                type(thing) is LlamaForCausalLM and thing.config.num_hidden_layers == 4
+                for thing in gc.get_objects()
+            )
+
+        before = {**CACHE, "folder": "let-go-caches"}
+        run_distill(making.config("let-go", cache=before, max_steps=1), folder, progress=count)
+        assert alive["cache"] == alive["train"] + 1
+
     def test_another_temperature_is_another_cache(self, folder: Path) -> None:
         for temperature in (1.0, 2.0):
             settings = {"cache": {**CACHE, "folder": "warm"}, "max_steps": 1}
@@ -234,7 +281,18 @@ class TestRuns:
         [
             ({"method": "black-box"}, "no term of the objective learns them"),
             ({"method": "features"}, "the objective learns hidden states, too"),
+            ({"method": "relations"}, "the objective learns hidden states, too"),
+            (
+                {"objective": [{"term": "forward-kl"}, {"term": "attention"}]},
+                "the objective learns attention maps, too",
+            ),
             ({"method": "on-policy"}, "leave one of them out"),
+            ({"on_policy": {}}, "leave one of them out"),
+            ({"alignment": "bytes"}, "with alignment: bytes the teacher reads its own"),
+            (
+                {"method": "cross-tokenizer", "layers": None, "student": "hf:nowhere"},
+                "with alignment: bytes the teacher reads its own",
+            ),
             (
                 {"objective": [{"term": "forward-kl"}, {"term": "reverse-kl", "temperature": 2}]},
                 "the objective has terms at 1 and 2",
@@ -246,15 +304,21 @@ class TestRuns:
                 },
                 "draws estimate forward-kl alone, and the objective has reverse-kl",
             ),
-            ({"cache": {"folder": "corpus.jsonl"}}, "corpus.jsonl"),
         ],
     )
     def test_what_cannot_be_cached_is_one_line(
-        self, folder: Path, settings: dict[str, Any], expected: str
+        self, tmp_path: Path, settings: dict[str, Any], expected: str
     ) -> None:
+        """Before anything is read: here there is neither a teacher nor a corpus."""
         with pytest.raises(InputError) as caught:
-            making.make(folder, f"bad-{len(expected)}", **{"cache": CACHE, **settings})
+            making.make(tmp_path, "refused", **{"cache": CACHE, **settings})
+        assert str(caught.value).startswith("distill.cache")
         assert expected in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+    def test_a_folder_that_is_a_file_is_one_line(self, folder: Path) -> None:
+        with pytest.raises(InputError, match=r"corpus\.jsonl") as caught:
+            making.make(folder, "refused", cache={**CACHE, "folder": "corpus.jsonl"})
         assert "\n" not in str(caught.value)
 
     def test_a_damaged_cache_is_one_line(self, folder: Path, whole: DistillResult) -> None:

@@ -26,6 +26,7 @@ pytestmark = pytest.mark.local
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("methods")
     laboratory.prepare(path)
+    laboratory.start_of_bytes(path)
     bicycles = DESK.read_text(encoding="utf-8").splitlines(keepends=True)[:100]
     (path / "bicycles.jsonl").write_text("".join(bicycles), encoding="utf-8")
     return path
@@ -36,6 +37,7 @@ METHODS: dict[str, dict[str, Any]] = {
     "black-box": {"generate_max_tokens": 32, "max_steps": 8},
     "features": {},
     "relations": {},
+    "cross-tokenizer": {"student": "hf:start"},
     "on-policy": {"on_policy": {"refresh": 4, "max_tokens": 12}},
     # The teacher is done with the laboratory's corpus, and learns another desk.
     "specialise": {"student": None, "corpus": "bicycles.jsonl"},
@@ -63,6 +65,8 @@ TERMS: dict[str, dict[str, Any]] = {
     "skewed-kl": {"alpha": 0.2},
     "skewed-reverse-kl": {"temperature": 3.0},
     "cross-entropy": {},
+    "merged-spans": {},
+    "ranked-rest": {},
     "hidden": {"distance": "mse"},
     "attention": {"heads": "mean", "layers": "uniform"},
     "distances": {},
@@ -75,8 +79,10 @@ TERMS: dict[str, dict[str, Any]] = {
 def test_a_term_alone_lowers_itself(folder: Path, term: str) -> None:
     # Where the projection fits already, the student has to move.
     steps = 30 if term == "hidden" else 12
-    objective = [{"term": term, **TERMS[term]}]
-    made = laboratory.make(folder, f"alone-{term}", objective=objective, max_steps=steps)
+    recipe: dict[str, Any] = {"objective": [{"term": term, **TERMS[term]}], "max_steps": steps}
+    if term in ("merged-spans", "ranked-rest"):
+        recipe |= {"alignment": "bytes", "student": "hf:start"}
+    made = laboratory.make(folder, f"alone-{term}", **recipe)
     before, after = made.ledger["loss"]["base_held_out"], made.ledger["loss"]["held_out"]
     assert list(after) == ["loss", term.replace("-", "_")]
     assert after["loss"] < 0.95 * before["loss"]

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from ullage.collect.arms import ArmView
 from ullage.collect.journal import Journal, Record
-from ullage.distill.corpus import Row
 from ullage.distill.result import Progress, Report
+from ullage.distill.rows import Row
 from ullage.errors import InfrastructureError
 from ullage.models.types import Answer, Ask, Failure, Model, Subject
 

@@ -12,6 +12,7 @@ import hashlib
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +26,11 @@ from ullage.distill.cache.rebuild import as_signal
 from ullage.distill.chunked import TeacherAt
 from ullage.distill.engine import Stop
 from ullage.distill.job import Job
+from ullage.distill.learnt import rendered
 from ullage.distill.ledger import digest
 from ullage.distill.module import Batch, LogitsTeacher, Reading, collate
 from ullage.distill.objectives import IGNORED
-from ullage.distill.rendering import Example
+from ullage.distill.rendering import Example, render
 from ullage.distill.result import Progress, Report, Stopped
 from ullage.distill.sparse import Background
 from ullage.errors import InputError
@@ -72,6 +74,22 @@ def about(job: Job, tokenizer: Any, examples: Sequence[Example]) -> About:
 def is_filled(folder: Path) -> bool:
     """Whether nothing is left to ask."""
     return (folder / FILE).exists() and read_manifest(folder).complete
+
+
+def has_all(job: Job, tokenizer: Any) -> bool:
+    """Whether a finished cache has every row of a job, so that its teacher need not be loaded.
+
+    Args:
+        job: whatever its recipe.
+        tokenizer: of the student.
+    """
+    caches = job.recipe.paths.caches
+    if caches is None or job.recipe.asks_answers or not any(caches.glob(f"*/{FILE}")):
+        # What is still to be answered cannot be there; and without a cache nothing need be read.
+        return False
+    rows = rendered(job, partial(render, tokenizer))
+    asked = [example for part in rows.values() for example in part.examples]
+    return is_filled(about(job, tokenizer, asked).folder(caches))
 
 
 def fill(

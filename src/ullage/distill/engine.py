@@ -138,12 +138,14 @@ class Tally:
         self.labels += labels
 
     def means(self) -> dict[str, float]:
-        """Nats per label of each term."""
+        """Of each term, per label."""
         return {name: total / max(self.labels, 1) for name, total in self.sums.items()}
 
 
 _BESIDE = "beside.safetensors"
 """In a checkpoint: what is trained beside the student and is no part of it."""
+_CLIPPED = "clipped.json"
+"""In a checkpoint: the steps so far whose gradient was cut down."""
 
 
 class DistillationTrainer(Trainer):
@@ -166,6 +168,8 @@ class DistillationTrainer(Trainer):
         self.tally = Tally()
         self.tokens = 0
         """Tokens read in this session, padding not counted."""
+        self.clipped = 0
+        """Steps whose gradient was longer than ``max_grad_norm``, in all sessions."""
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
         batch = self.args.train_batch_size * self.args.gradient_accumulation_steps
@@ -243,6 +247,12 @@ class DistillationTrainer(Trainer):
         self.tally.add(outputs, labels)
         return (loss, outputs) if return_outputs else loss
 
+    def _clip_grad_norm(self, model: Any) -> Any:
+        trainer: Any = super()
+        norm = trainer._clip_grad_norm(model)
+        self.clipped += norm is not None and float(norm) > self.args.max_grad_norm
+        return norm
+
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         module: Any = self.accelerator.unwrap_model(self.model)
         weights = module.state_dict() if state_dict is None else state_dict
@@ -255,6 +265,8 @@ class DistillationTrainer(Trainer):
             )
         if (beside := _under("inner.", weights)) and self.args.should_save:
             save_file(beside, folder / _BESIDE)
+        if self.args.should_save:
+            (folder / _CLIPPED).write_text(json.dumps(self.clipped), encoding="utf-8")
         if self._own is not None and self.args.should_save:
             self._own.save(folder)
 
@@ -262,6 +274,7 @@ class DistillationTrainer(Trainer):
         module: Any = self.accelerator.unwrap_model(self.model)
         super()._load_from_checkpoint(resume_from_checkpoint, model=module.student)
         module.student.tie_weights()
+        self.clipped = json.loads((Path(resume_from_checkpoint) / _CLIPPED).read_bytes())
         beside = Path(resume_from_checkpoint) / _BESIDE
         if beside.exists():
             module.inner.load_state_dict(load_file(beside))
@@ -320,6 +333,8 @@ class Trained:
     """Step this session started at."""
     tokens: int
     """Read in this session."""
+    clipped: int
+    """Steps whose gradient was cut down to norm 1."""
 
 
 def train(
@@ -368,7 +383,7 @@ def train(
     if last is not None and resumed_from == steps:
         # The Trainer would take one more step before it saw that none was left.
         trainer._load_from_checkpoint(str(last))
-        return Trained(steps, resumed_from, 0)
+        return Trained(steps, resumed_from, 0, trainer.clipped)
     try:
         trainer.train(resume_from_checkpoint=None if last is None else str(last))
     except (OSError, SafetensorError) as error:
@@ -381,7 +396,7 @@ def train(
             f"stopped at step {trainer.state.global_step} of {steps}, which is saved; run the same "
             "command to go on"
         )
-    return Trained(steps, resumed_from, trainer.tokens)
+    return Trained(steps, resumed_from, trainer.tokens, trainer.clipped)
 
 
 @torch.no_grad()
@@ -393,7 +408,7 @@ def mean_terms(
     stop: Stop,
     report: Callable[[int, int], None] | None = None,
 ) -> dict[str, float]:
-    """Each term and their weighted sum ``loss``, in nats per supervised token, over some rows.
+    """Each term and their weighted sum ``loss``, per supervised token, over some rows.
 
     Args:
         module: in any mode; left in eval mode, and with the weights of the last step.

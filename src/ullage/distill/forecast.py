@@ -9,16 +9,15 @@ themselves.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from transformers import AutoModelForCausalLM
 
-from ullage.distill.checkpoint import load_config
+from ullage.distill.cached import has_all
+from ullage.distill.checkpoint import load_config, load_tokenizer
 from ullage.distill.chunked import CHUNK, CHUNK_ELSEWHERE
-from ullage.distill.corpus import Row
 from ullage.distill.job import Job
 from ullage.distill.layers import chosen_layers
 from ullage.distill.recipe import planned_steps
@@ -58,16 +57,25 @@ def forecast(job: Job) -> dict[str, Any]:
         InputError: a model or tokenizer cannot be found.
     """
     recipe, settings = job.recipe, job.recipe.settings
+    tokenizer = start_tokenizer(recipe, job.root)
     student, teacher = _shapes(job)
-    read, supervised = _tokens(job, job.corpus.train)
+    if has_all(job, tokenizer):
+        teacher = None
+    read, supervised = _tokens(job, tokenizer)
+    teacher_reads = teacher_supervised = 0.0
+    if teacher is not None:
+        teacher_reads, teacher_supervised = read, supervised
+        if recipe.alignment == "bytes":
+            its_own = load_tokenizer(recipe.teacher, job.root, "distill.teacher")
+            teacher_reads, teacher_supervised = _tokens(job, its_own)
     steps = planned_steps(settings, len(job.corpus.train))
     rows = steps * settings.batch_size * settings.gradient_accumulation
     prompts = len(job.corpus.train) + len(job.corpus.held_out)
-    # For a cache it reads every row once, and none that is there.
+    # For a cache it reads every row once.
     asked = rows if recipe.paths.caches is None else prompts
     work = 3.0 * student.forward(rows * read, read, rows * supervised)
     if teacher is not None:
-        work += teacher.forward(asked * read, read, asked * supervised)
+        work += teacher.forward(asked * teacher_reads, teacher_reads, asked * teacher_supervised)
     if recipe.on_policy is not None:
         own = rows * recipe.on_policy.share
         work += own * student.forward(read + recipe.on_policy.max_tokens, read, 1.0)
@@ -79,7 +87,7 @@ def forecast(job: Job) -> dict[str, Any]:
         },
         "memory_bytes": _memory(job, student, teacher, read),
         "time": {
-            "seconds_at_least": round(work / speed, 1),
+            "seconds_at_least": work / speed,
             "operations": round(work),
             "operations_per_second": round(speed),
             "how": "counted operations at the speed of a matrix product timed just now",
@@ -88,7 +96,7 @@ def forecast(job: Job) -> dict[str, Any]:
             "per_row": round(read, 1),
             "supervised_per_row": round(supervised, 1),
             "rows_counted": min(SAMPLE, len(job.corpus.train)),
-            "teacher_reads": round(asked * read) if teacher is not None else 0,
+            "teacher_reads": round(asked * teacher_reads),
             "teacher_writes_at_most": prompts * settings.generate_max_tokens
             if recipe.asks_answers
             else 0,
@@ -123,9 +131,9 @@ def _shape(config: Any) -> Shape:
     )
 
 
-def _tokens(job: Job, rows: Sequence[Row]) -> tuple[float, float]:
+def _tokens(job: Job, tokenizer: Any) -> tuple[float, float]:
     """Tokens and supervised tokens of a row, on average over a sample spread over the corpus."""
-    tokenizer = start_tokenizer(job.recipe, job.root)
+    rows = job.corpus.train
     sample = rows[:: max(len(rows) // SAMPLE, 1)][:SAMPLE]
     read = supervised = 0
     for row in sample:

@@ -7,44 +7,41 @@ import shutil
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
+from accelerate.utils import send_to_device
 
 from ullage.config.models import Arm
 from ullage.distill import ledger as ledgers
-from ullage.distill.cached import CachedTeacher, about, fill, is_filled
-from ullage.distill.checkpoint import finished_folder, load_model, load_tokenizer, save_model
-from ullage.distill.corpus import Row
+from ullage.distill.account import account
+from ullage.distill.cached import CachedTeacher
+from ullage.distill.checkpoint import finished_folder, save_model
+from ullage.distill.crossing import Crossing
 from ullage.distill.engine import Stop, mean_terms, stop_on_signal, train
 from ullage.distill.job import Job, identity
+from ullage.distill.learnt import RenderedRows, rendered
+from ullage.distill.loaded import LoadedTeacher
 from ullage.distill.module import (
     Batch,
     DistillationModule,
-    LogitsTeacher,
     Teacher,
-    collate,
     require_plain_head,
 )
 from ullage.distill.own import OwnWords, Writer, turn_ends
 from ullage.distill.rendering import Example, render
 from ullage.distill.result import Progress, Report, Stage
 from ullage.distill.signals import Signal
-from ullage.distill.students import aligned, load_base, make_base
+from ullage.distill.students import load_base, make_base
+from ullage.distill.teaching import crossing_of, teacher_of
 from ullage.distill.terms import build_objective
 from ullage.errors import InputError
 from ullage.models.hf.load import pick_device
 
 _FITTED_ROWS = 256
 """Rows whose states projections are fitted to: at some tokens a row, more than states are wide."""
-
-
-class RenderedRows(NamedTuple):
-    """Rows as tokens, and what became of the others."""
-
-    examples: list[Example]
-    counts: dict[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +52,12 @@ class Watched:
     report: Report | None
 
 
-def make_student(job: Job, report: Report | None) -> dict[str, Any]:
+def make_student(job: Job, loaded: LoadedTeacher, report: Report | None) -> dict[str, Any]:
     """Make base and student, each part picked up where an earlier session left it.
 
     Args:
         job: its corpus has every reference that is to be learnt.
+        loaded: the teacher; loaded here, unless it is already, where its weights are needed.
         report: told of every step.
 
     Returns:
@@ -75,17 +73,17 @@ def make_student(job: Job, report: Report | None) -> dict[str, Any]:
         watched = Watched(stop, report)
         student, tokenizer = load_base(job.recipe)
         require_plain_head(student, "student")
-        rows = {
-            "train": _rendered(job, tokenizer, job.corpus.train),
-            "held_out": _rendered(job, tokenizer, job.corpus.held_out),
-        }
+        crossing = crossing_of(job, loaded, (student, tokenizer))
+        rows = rendered(job, partial(render, tokenizer) if crossing is None else crossing.render)
         if not rows["train"].examples:
             raise InputError(
                 f"{job.corpus.path}: no row has a supervised token within distill.max_length "
                 f"{job.recipe.settings.max_length} ({rows['train'].counts}); raise it"
             )
         asked = [example for part in rows.values() for example in part.examples]
-        teacher = _teacher(job, (student, tokenizer), asked, watched)
+        teacher = teacher_of(
+            job, loaded, (student, tokenizer), crossing, asked, stop=stop, report=report
+        )
         module = _module(job, student, teacher).to(pick_device("auto"))
         module.suit_attention(job.recipe.settings.batch_size, job.recipe.settings.max_length)
         module.fit_projections(_first_batches(job, module, rows["train"].examples))
@@ -105,10 +103,13 @@ def make_student(job: Job, report: Report | None) -> dict[str, Any]:
         made = {
             "tokens": {name: part.counts for name, part in rows.items()},
             "steps": trained.steps,
+            "steps_clipped": trained.clipped,
             "cache": teacher.facts() if isinstance(teacher, CachedTeacher) else None,
             "loss": _losses(job, module, rows, before, watched, writer),
             "own_words": None if own is None else own.written,
         }
+        if crossing is not None:
+            made["alignment"] = _account(job, crossing, rows)
     timing = {
         "seconds_this_session": round(time.monotonic() - started, 1),
         "resumed_from_step": trained.resumed_from,
@@ -117,44 +118,11 @@ def make_student(job: Job, report: Report | None) -> dict[str, Any]:
     return _finish(job, module, tokenizer, _origin(base) | made, timing)
 
 
-def _rendered(job: Job, tokenizer: Any, rows: Sequence[Row]) -> RenderedRows:
-    settings = job.recipe.settings
-    counts = dict.fromkeys(
-        (
-            "rows",
-            "read",
-            "supervised",
-            "masked",
-            "rows_truncated",
-            "supervised_cut",
-            "rows_without_label",
-            "rows_template_rewrites",
-        ),
-        0,
-    )
-    examples = []
-    for row in rows:
-        example = render(
-            tokenizer,
-            row.messages,
-            settings.max_length,
-            # Earlier assistant turns of a prompt are the corpus's words, not the teacher's.
-            final_only=job.recipe.asks_answers,
-        )
-        if example is None:
-            counts["rows_template_rewrites"] += 1
-            continue
-        counts["rows_truncated"] += example.truncated
-        counts["supervised_cut"] += example.cut
-        if example.supervised == 0:
-            counts["rows_without_label"] += 1
-            continue
-        examples.append(example)
-        counts["rows"] += 1
-        counts["read"] += len(example.ids)
-        counts["supervised"] += example.supervised
-    counts["masked"] = counts["read"] - counts["supervised"]
-    return RenderedRows(examples, counts)
+def _account(job: Job, crossing: Crossing, rows: dict[str, RenderedRows]) -> dict[str, Any]:
+    """What the alignment lost, its mass measured on as many rows as the losses are."""
+    examples = {name: part.examples for name, part in rows.items()}
+    most = max(len(examples["held_out"]), 1)
+    return account(crossing, examples, job.recipe.settings.batch_size, most)
 
 
 def _module(job: Job, student: Any, teacher: Teacher | None) -> DistillationModule:
@@ -164,56 +132,14 @@ def _module(job: Job, student: Any, teacher: Teacher | None) -> DistillationModu
     return DistillationModule(student, objective, teacher)
 
 
-def _teacher(
-    job: Job, pair: tuple[Any, Any], examples: list[Example], watched: Watched
-) -> Teacher | None:
-    """Who says something at supervised positions: nobody, the teacher, or what it said before."""
-    recipe, settings = job.recipe, job.recipe.settings
-    if not recipe.needs_weights:
-        return None
-    if recipe.paths.caches is None:
-        return _loaded(job, pair)
-    student, tokenizer = pair
-    what = about(job, tokenizer, examples)
-    folder = what.folder(recipe.paths.caches)
-    if not is_filled(folder):
-        fill(
-            folder,
-            what,
-            _loaded(job, pair),
-            examples,
-            settings.batch_size,
-            stop=watched.stop,
-            report=watched.report,
-        )
-    rows = student.get_output_embeddings().weight.shape[0]
-    return CachedTeacher(folder, what, rows, pick_device("auto"))
-
-
-def _loaded(job: Job, student_pair: tuple[Any, Any]) -> LogitsTeacher:
-    """The teacher's weights, in memory."""
-    recipe, settings = job.recipe, job.recipe.settings
-    dtype = torch.bfloat16 if settings.dtype == "bfloat16" else torch.float32
-    teacher = load_model(recipe.teacher, job.root, "distill.teacher", dtype)
-    teacher.to(pick_device("auto"))
-    require_plain_head(teacher, "teacher")
-    vocabulary = aligned(
-        (teacher, load_tokenizer(recipe.teacher, job.root, "distill.teacher")),
-        student_pair,
-        [row.messages for row in job.corpus.train[:32]],
-        settings.max_length,
-    )
-    return LogitsTeacher(teacher, vocabulary)
-
-
 def _first_batches(
     job: Job, module: DistillationModule, examples: Sequence[Example]
 ) -> Iterator[Batch]:
     """Some rows to fit projections on: as many whatever the size of a batch."""
     size, device = job.recipe.settings.batch_size, next(module.parameters()).device
     for start in range(0, min(_FITTED_ROWS, len(examples)), size):
-        batch = collate(examples[start : min(start + size, _FITTED_ROWS)])
-        yield {name: tensor.to(device) for name, tensor in batch.items()}
+        batch = module.collate(examples[start : min(start + size, _FITTED_ROWS)])
+        yield send_to_device(batch, device)
 
 
 def _writer(job: Job, tokenizer: Any, examples: Sequence[Example]) -> Writer | None:
@@ -281,8 +207,7 @@ def _losses(
     held_out = rows["held_out"].examples
     sample = rows["train"].examples[: max(len(held_out), 1)]
     return {
-        # What goes on inside has no unit: distances as its terms define them.
-        "unit": f"{'' if module.objective.inner else 'nats '}per supervised token",
+        "units": module.objective.units,
         **before,
         "held_out": _measured(job, module, held_out, "measure", watched),
         **_own_words("own_words", job, module, held_out, watched, writer),

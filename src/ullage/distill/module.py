@@ -37,6 +37,9 @@ class Reading:
     """As collated, without the number of items."""
     mask_BT: torch.Tensor
     """Where something is supervised: N positions."""
+    hidden_NH: torch.Tensor
+    """The student's, at these."""
+    student: Any
 
 
 class Teacher(Protocol):
@@ -174,7 +177,7 @@ class DistillationModule(nn.Module):
             labels: (B, T), already shifted; `IGNORED` where nothing is supervised, `OWN` where
                 no token is right and a divergence counts all the same.
             num_items_in_batch: labels in all micro-batches of the step; left out: in this one.
-            beside: what the teacher put there.
+            beside: what the teacher has put there (`collate`).
 
         Returns:
             ``loss``, a scalar; and per term its sum over labels, detached.
@@ -183,10 +186,10 @@ class DistillationModule(nn.Module):
         items = mask_BT.sum() if num_items_in_batch is None else num_items_in_batch
         # A batch without a label has loss 0, not 0/0.
         scale = 1.0 / max(int(items), 1)
+        batch = {"input_ids": input_ids, "labels": labels, **beside}
         with listening(self.student, self._wanted(0)) as inside:
             hidden_NH = trunk(self.student, input_ids)[mask_BT]
-        batch = {"input_ids": input_ids, "labels": labels, **beside}
-        teacher_at, teacher_inside = self._taught(batch, mask_BT)
+        teacher_at, teacher_inside = self._taught(batch, mask_BT, hidden_NH)
         terms: dict[str, torch.Tensor] = {}
         losses: list[torch.Tensor] = []
         if self.objective.terms:
@@ -213,13 +216,15 @@ class DistillationModule(nn.Module):
             losses.append(scale * self.objective.total(values))
         return {"loss": torch.stack(losses).sum(), **terms}
 
-    def _taught(self, batch: Batch, mask_BT: torch.Tensor) -> tuple[TeacherAt | None, Inside]:
+    def _taught(
+        self, batch: Batch, mask_BT: torch.Tensor, hidden_NH: torch.Tensor
+    ) -> tuple[TeacherAt | None, Inside]:
         """What the teacher says at supervised positions, on demand, and what went on inside it."""
         (teacher,) = self._teacher
         if teacher is None:
             return None, Inside()
         with listening(teacher.model, self._wanted(1)) as inside:
-            teacher_at = teacher.says(Reading(batch, mask_BT))
+            teacher_at = teacher.says(Reading(batch, mask_BT, hidden_NH.detach(), self.student))
         # A head applied for a term that does not look is work for nothing.
         return teacher_at if Signal.LOGITS in self.objective.eats else None, inside
 
@@ -235,8 +240,8 @@ class DistillationModule(nn.Module):
             for batch in batches:
                 mask_BT = batch["labels"] != IGNORED
                 with listening(self.student, self._wanted(0)) as inside:
-                    trunk(self.student, batch["input_ids"])
-                yield inside, self._taught(batch, mask_BT)[1], mask_BT
+                    hidden_NH = trunk(self.student, batch["input_ids"])[mask_BT]
+                yield inside, self._taught(batch, mask_BT, hidden_NH)[1], mask_BT
 
         if any(True for _ in self.inner.parameters()):
             fit_projections([term.value for term in self.objective.inner], heard())

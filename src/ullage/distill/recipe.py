@@ -8,14 +8,30 @@ from pathlib import Path
 from typing import Any
 
 from ullage.config.models import Arm, Config, Distill, OnPolicy
-from ullage.config.objective import Divergence, Jensen, Relation, Skewed, TermSettings
+from ullage.config.objective import (
+    Crossed,
+    Divergence,
+    InnerSettings,
+    Jensen,
+    Relation,
+    Skewed,
+    TermSettings,
+)
 from ullage.distill import presets
 from ullage.distill.signals import Signal, require_signals
 from ullage.errors import InputError
 
-_ELSEWHERE = {"output", "save_steps", "corpus", "teacher", "student"}
-"""Settings that say where or how often things are written, and names a digest stands for."""
-_WRITTEN_OUT = {"method", "objective", "text", "temperature", "cross_entropy", "on_policy"}
+_ELSEWHERE = {"output", "save_steps", "corpus", "near_duplicates", "teacher", "student"}
+"""Settings that say where or how often things are written, and what a digest stands for."""
+_WRITTEN_OUT = {
+    "method",
+    "objective",
+    "text",
+    "temperature",
+    "cross_entropy",
+    "alignment",
+    "on_policy",
+}
 """Settings that come to the terms: two ways to write the same terms are one recipe."""
 _WHITE_BOX = frozenset({Signal.LOGITS, Signal.HIDDEN, Signal.ATTENTION})
 """Signals that take the teacher's weights, in memory while the student trains."""
@@ -54,6 +70,11 @@ class Paths:
         return self.work / "before.json"
 
     @property
+    def preflight(self) -> Path:
+        """What the preflight found: looked for once, whatever interrupts the rest."""
+        return self.work / "preflight.json"
+
+    @property
     def answers(self) -> Path:
         """Journal of the teacher's answers (black-box); kept when all is done."""
         return self.work / "answers.jsonl"
@@ -85,6 +106,11 @@ class Recipe:
         return Signal.TEXT in self.eats
 
     @property
+    def alignment(self) -> presets.Alignment:
+        """How teacher and student are compared."""
+        return presets.alignment(self.settings)
+
+    @property
     def on_policy(self) -> OnPolicy | None:
         """How the student answers some prompts itself, if it does."""
         return presets.on_policy(self.settings)
@@ -105,6 +131,7 @@ class Recipe:
             **self.settings.model_dump(mode="json", exclude={"output"}),
             "objective": self._written_out,
             "text": presets.text(self.settings),
+            "alignment": self.alignment,
             "on_policy": None if self.on_policy is None else self.on_policy.model_dump(),
             "seed": self.seed,
         }
@@ -130,6 +157,7 @@ class Recipe:
             **settings,
             "objective": self._written_out,
             "text": presets.text(self.settings),
+            "alignment": self.alignment,
             "on_policy": None if self.on_policy is None else self.on_policy.model_dump(),
             "seed": self.seed,
             "teacher": teacher,
@@ -167,6 +195,7 @@ def resolve_recipe(config: Config, root: Path) -> Recipe:
             "distill.on_policy: the student's own words have no right answer to learn, and no term "
             "of the objective asks the teacher; add a divergence, as {term: generalised-jsd}"
         )
+    _require_alignment(settings, terms, eats)
     _require_company(terms, settings.batch_size)
     _require_cacheable(settings, terms, eats)
     copies = presets.PRESETS[settings.method].copies_teacher
@@ -195,6 +224,37 @@ def resolve_recipe(config: Config, root: Path) -> Recipe:
     return Recipe(settings, config.seed, teacher, start, paths, terms, eats)
 
 
+def _require_alignment(
+    settings: Distill, terms: tuple[TermSettings, ...], eats: frozenset[Signal]
+) -> None:
+    """Refuse what one way of comparing has and the other has not."""
+    if presets.alignment(settings) == "tokens":
+        for term in terms:
+            if isinstance(term, Crossed):
+                raise InputError(
+                    f"distill.objective: '{term.term}' is about words that two tokenizers cut "
+                    "differently; add alignment: bytes, or leave the term out"
+                )
+        return
+    for term in terms:
+        if isinstance(term, InnerSettings):
+            raise InputError(
+                f"distill.objective: '{term.term}' looks inside both models at the same tokens, "
+                "and with alignment: bytes they have none in common; leave the term out"
+            )
+    if not eats & _WHITE_BOX:
+        raise InputError(
+            "distill.alignment: bytes aligns probabilities, and the objective learns text alone, "
+            "which any tokenizer can read; say alignment: tokens, or add a divergence, as {term: "
+            "forward-kl}"
+        )
+    if presets.on_policy(settings) is not None:
+        raise InputError(
+            "distill.on_policy: with alignment: bytes the teacher reads the corpus's answers, and "
+            "not what the student writes; use method: cross-tokenizer, without on_policy"
+        )
+
+
 def _require_company(terms: tuple[TermSettings, ...], batch_size: int) -> None:
     """Relations are between the rows of one forward pass."""
     for term in terms:
@@ -211,6 +271,11 @@ def _require_cacheable(
     """Refuse a cache that could not give what the terms eat."""
     if settings.cache is None:
         return
+    if presets.alignment(settings) == "bytes":
+        raise InputError(
+            "distill.cache: keeps probabilities of the tokens that the student reads, and with "
+            "alignment: bytes the teacher reads its own; leave one of them out"
+        )
     more = sorted(eats & _WHITE_BOX - {Signal.LOGITS})
     if more:
         raise InputError(

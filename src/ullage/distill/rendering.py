@@ -64,14 +64,30 @@ def render(
         end = _end_of_turn(through, len(before), special)
         for position in range(len(before), end):
             labels[position - 1] = ids[position]
-    return _truncated(Example(tuple(ids), tuple(labels)), max_length)
+    return truncated(Example(tuple(ids), tuple(labels)), max_length)
+
+
+def as_text(tokenizer: Any, messages: Sequence[Message], *, generation_prompt: bool = False) -> str:
+    """A conversation as the tokenizer's template writes it."""
+    turns = [{"role": message.role, "content": message.content} for message in messages]
+    text: str = tokenizer.apply_chat_template(
+        turns, tokenize=False, add_generation_prompt=generation_prompt
+    )
+    return text
+
+
+def truncated(example: Example, max_length: int) -> Example:
+    """The beginning of a conversation, and what was cut off counted."""
+    if len(example.ids) <= max_length:
+        return example
+    # The last kept position would predict a token that was cut off.
+    labels = (*example.labels[: max_length - 1], IGNORED)
+    kept = Example(example.ids[:max_length], labels)
+    return replace(kept, cut=example.supervised - kept.supervised, truncated=True)
 
 
 def _ids(tokenizer: Any, messages: Sequence[Message], *, generation_prompt: bool) -> list[int]:
-    turns = [{"role": message.role, "content": message.content} for message in messages]
-    text = tokenizer.apply_chat_template(
-        turns, tokenize=False, add_generation_prompt=generation_prompt
-    )
+    text = as_text(tokenizer, messages, generation_prompt=generation_prompt)
     # The template writes its own special tokens: adding them again doubles the BOS.
     ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
     return ids
@@ -83,12 +99,3 @@ def _end_of_turn(ids: list[int], start: int, special: set[int]) -> int:
         if ids[position] in special:
             return position + 1
     return len(ids)
-
-
-def _truncated(example: Example, max_length: int) -> Example:
-    if len(example.ids) <= max_length:
-        return example
-    # The last kept position would predict a token that was cut off.
-    labels = (*example.labels[: max_length - 1], IGNORED)
-    kept = Example(example.ids[:max_length], labels)
-    return replace(kept, cut=example.supervised - kept.supervised, truncated=True)

@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ullage.collect.lock import run_lock
 from ullage.config.models import Arm, Config
@@ -17,12 +17,17 @@ from ullage.distill import ledger as ledgers
 from ullage.distill.answers import teacher_answers
 from ullage.distill.corpus import Corpus, prepare
 from ullage.distill.job import Job, identity
+from ullage.distill.preflight import Preflight
+from ullage.distill.preflight.terms import check_terms
 from ullage.distill.recipe import Recipe, planned_steps, resolve_recipe
 from ullage.distill.result import DistillResult, Report, Stopped
 from ullage.errors import InfrastructureError, InputError
 from ullage.models.registry import open_model
 from ullage.models.types import Message
 from ullage.probes.registry import resolve
+
+if TYPE_CHECKING:
+    from ullage.distill.loaded import LoadedTeacher
 
 
 def run_distill(
@@ -51,7 +56,9 @@ def run_distill(
         InfrastructureError: disk, lock or teacher failed.
         Stopped: SIGINT or SIGTERM; the message says how to go on.
     """
-    job = _job(resolve_recipe(config, root), config, root)
+    recipe = resolve_recipe(config, root)
+    Preflight(check_terms(recipe).findings, {}).require()
+    job = _job(recipe, config, root)
     made = _already_made(job)
     if made is not None:
         return _result("reused", job, made)
@@ -83,6 +90,29 @@ def run_distill(
     return result
 
 
+def run_preflight(config: Config, root: Path, *, progress: Report | None = None) -> Preflight:
+    """Look for what would spoil the student of ``config.distill``, and train nothing.
+
+    Args:
+        config: a whole configuration.
+        root: folder its relative paths are relative to.
+        progress: told how much of the teacher's part is done.
+
+    Raises:
+        InputError: models or corpus cannot be read at all.
+    """
+    recipe = resolve_recipe(config, root)
+    terms = check_terms(recipe)
+    asked = Preflight(terms.findings, {"terms": terms.facts})
+    if asked.errors:
+        # A teacher that may not teach is not even looked up.
+        return asked
+    from ullage.distill.loaded import LoadedTeacher
+    from ullage.distill.preflight.run import preflight
+
+    return preflight(_job(recipe, config, root), LoadedTeacher(recipe, root), progress)
+
+
 def audit_items(config: Config, root: Path) -> Iterator[tuple[Message, ...]]:
     """Conversations of every item an audit of this configuration may ask, whatever n it plans."""
     most = config.planning.items or config.planning.max_items
@@ -103,6 +133,7 @@ def _job(recipe: Recipe, config: Config, root: Path) -> Job:
         held_out=recipe.settings.held_out,
         audit_items=items,
         needs_reference=not recipe.asks_answers,
+        near_duplicates=recipe.settings.near_duplicates,
     )
     teacher = identity(recipe.teacher, root)
     start = teacher
@@ -139,6 +170,7 @@ def _claim_work(job: Job, *, resume: bool) -> None:
     if not resume or found is None:
         shutil.rmtree(paths.checkpoints, ignore_errors=True)
         paths.before.unlink(missing_ok=True)
+        paths.preflight.unlink(missing_ok=True)
     elif found != job.digest:
         raise InputError(
             f"{paths.work}: holds unfinished work of recipe {found}, this is recipe {job.digest}; "
@@ -149,12 +181,35 @@ def _claim_work(job: Job, *, resume: bool) -> None:
 
 def _make(job: Job, report: Report | None) -> dict[str, Any]:
     """The long part. Answers come first: the teacher that gives them need not be kept loaded."""
-    if job.recipe.asks_answers:
-        job = replace(job, corpus=_answered(job, report))
     # Here and not above: a refusal and `import ullage.distill` need no torch.
+    from ullage.distill.loaded import LoadedTeacher
     from ullage.distill.making import make_student
 
-    return make_student(job, report)
+    teacher = LoadedTeacher(job.recipe, job.root)
+    job = replace(job, preflight=_preflight(job, teacher, report))
+    if job.recipe.asks_answers:
+        # A teacher that answers is opened for that, and two of them may not fit.
+        teacher.release()
+        job = replace(job, corpus=_answered(job, report))
+    return make_student(job, teacher, report)
+
+
+def _preflight(job: Job, teacher: LoadedTeacher, report: Report | None) -> dict[str, Any]:
+    """What the preflight found, now or before an interruption.
+
+    Raises:
+        InputError: something that makes training useless.
+    """
+    path = job.recipe.paths.preflight
+    if path.exists():
+        known: dict[str, Any] = json.loads(path.read_bytes())
+        return known
+    from ullage.distill.preflight.run import preflight
+
+    found = preflight(job, teacher, report)
+    found.require()
+    ledgers.write_json(path, found.as_json())
+    return found.as_json()
 
 
 def _answered(job: Job, report: Report | None) -> Corpus:
