@@ -532,6 +532,10 @@ class Distill(Strict):
     """Optimiser steps; overrides `epochs`."""
     batch_size: PositiveInt = 8
     """Examples in one forward pass."""
+    packing: bool = False
+    """Draw batches without regard to length and read several short rows as one long one, none of
+    which sees another. Left out, rows of like length share a batch, which leaves as little
+    padding and a less random order."""
     gradient_accumulation: PositiveInt = 1
     """Forward passes in one optimiser step."""
     optimiser: Literal["adamw", "muon"] = "adamw"

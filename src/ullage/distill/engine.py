@@ -68,6 +68,10 @@ def stop_on_signal() -> Iterator[Stop]:
         restore()
 
 
+_POOL = 32
+"""Batches whose rows are sorted by length together."""
+
+
 class RowOrder(Sampler[int]):
     """Rows in random order, similar lengths together: a pure function of seed and epoch.
 
@@ -80,6 +84,8 @@ class RowOrder(Sampler[int]):
         batch_size: int,
         seed: int,
         announce: Callable[[list[int]], None] | None = None,
+        *,
+        grouped: bool = True,
     ) -> None:
         """Order rows.
 
@@ -88,7 +94,9 @@ class RowOrder(Sampler[int]):
             batch_size: rows that share a batch.
             seed: of the order.
             announce: told the rows of an epoch as it begins.
+            grouped: whether rows of similar length share a batch.
         """
+        self._pool = batch_size * (_POOL if grouped else 1)
         self._announce = announce
         self._lengths = lengths
         self._batch_size = batch_size
@@ -105,10 +113,9 @@ class RowOrder(Sampler[int]):
     def __iter__(self) -> Iterator[int]:
         generator = torch.Generator().manual_seed((self._seed << 20) + self._epoch)
         order = torch.randperm(len(self._lengths), generator=generator).tolist()
-        pool = self._batch_size * 32
         batches = []
-        for start in range(0, len(order), pool):
-            rows = sorted(order[start : start + pool], key=lambda row: -self._lengths[row])
+        for start in range(0, len(order), self._pool):
+            rows = sorted(order[start : start + self._pool], key=lambda row: -self._lengths[row])
             batches += [
                 rows[first : first + self._batch_size]
                 for first in range(0, len(rows), self._batch_size)
@@ -172,8 +179,12 @@ class DistillationTrainer(Trainer):
         """Steps whose gradient was longer than ``max_grad_norm``, in all sessions."""
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
-        batch = self.args.train_batch_size * self.args.gradient_accumulation_steps
-        return RowOrder(self._lengths, batch, self.args.seed, self._announce)
+        return self._row_order(self._announce)
+
+    def _row_order(self, announce: Callable[[list[int]], None] | None = None) -> RowOrder:
+        module: Any = self.accelerator.unwrap_model(self.model)
+        rows = self.args.train_batch_size * self.args.gradient_accumulation_steps
+        return RowOrder(self._lengths, rows, self.args.seed, announce, grouped=not module.packing)
 
     def _announce(self, rows: list[int]) -> None:
         module: Any = self.accelerator.unwrap_model(self.model)
@@ -187,7 +198,7 @@ class DistillationTrainer(Trainer):
         rows = self.args.train_batch_size * self.args.gradient_accumulation_steps
         epoch, place = divmod(step, -(-len(self._lengths) // rows))
         if self._order[0] != epoch:
-            order = RowOrder(self._lengths, rows, self.args.seed)
+            order = self._row_order()
             order.set_epoch(epoch)
             self._order = (epoch, list(order))
         return self._order[1][place * rows : (place + 1) * rows]
@@ -234,9 +245,8 @@ class DistillationTrainer(Trainer):
         num_items_in_batch: Any = None,
     ) -> Any:
         """The loss of a batch, counted on its way."""
-        lengths = inputs.pop("lengths")
         inputs.pop("rows")
-        self.tokens += int(lengths.sum())
+        self.tokens += int(inputs["lengths"].sum())
         labels = int((inputs["labels"] != IGNORED).sum())
         # By steps and not by what was seen since: a resumed run reads the same weights.
         module = self.accelerator.unwrap_model(model)
@@ -471,8 +481,7 @@ def _step_of(checkpoint: Path) -> int:
 
 def _collate_rows(module: DistillationModule, numbered: Sequence[tuple[int, Example]]) -> Batch:
     rows, examples = zip(*numbered, strict=True)
-    lengths = torch.tensor([len(example.ids) for example in examples])
-    return {**module.collate(examples), "lengths": lengths, "rows": torch.tensor(rows)}
+    return {**module.collate(examples), "rows": torch.tensor(rows)}
 
 
 def _arguments(recipe: Distill, steps: int, seed: int, checkpoints: Path) -> TrainingArguments:

@@ -10,6 +10,7 @@ import torch
 
 from ullage.distill.checkpoint import load_model, load_tokenizer
 from ullage.distill.module import require_plain_head
+from ullage.distill.packing import require_blind_rows
 from ullage.distill.recipe import Recipe
 from ullage.models.hf.load import pick_device
 
@@ -35,6 +36,8 @@ class LoadedTeacher:
         model = load_model(self._recipe.teacher, self._root, _KEY, dtype)
         model.to(pick_device("auto"))
         require_plain_head(model, "teacher")
+        if self._recipe.settings.packing:
+            require_blind_rows(model, "teacher")
         return model
 
     @cached_property

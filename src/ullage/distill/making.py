@@ -31,6 +31,7 @@ from ullage.distill.module import (
     require_plain_head,
 )
 from ullage.distill.own import OwnWords, Writer, turn_ends
+from ullage.distill.packing import require_blind_rows
 from ullage.distill.rendering import Example, render
 from ullage.distill.result import Progress, Report, Stage
 from ullage.distill.signals import Signal
@@ -73,6 +74,8 @@ def make_student(job: Job, loaded: LoadedTeacher, report: Report | None) -> dict
         watched = Watched(stop, report)
         student, tokenizer = load_base(job.recipe)
         require_plain_head(student, "student")
+        if job.recipe.settings.packing:
+            require_blind_rows(student, "student")
         crossing = crossing_of(job, loaded, (student, tokenizer))
         rows = rendered(job, partial(render, tokenizer) if crossing is None else crossing.render)
         if not rows["train"].examples:
@@ -129,7 +132,7 @@ def _module(job: Job, student: Any, teacher: Teacher | None) -> DistillationModu
     recipe = job.recipe
     models = None if teacher is None or teacher.model is None else (student, teacher.model)
     objective = build_objective(recipe.terms, answers=recipe.asks_answers, models=models)
-    return DistillationModule(student, objective, teacher)
+    return DistillationModule(student, objective, teacher, packing=recipe.settings.packing)
 
 
 def _first_batches(

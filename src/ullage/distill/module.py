@@ -17,6 +17,7 @@ from ullage.distill.chunked import TeacherAt, chunked_loss
 from ullage.distill.inner import fit_projections
 from ullage.distill.inside import Inside, Wanted, listening
 from ullage.distill.objectives import IGNORED, OWN, Objective
+from ullage.distill.packing import packed_trunk
 from ullage.distill.rendering import Example
 from ullage.distill.signals import Signal
 from ullage.distill.vocabulary import VocabularyMap
@@ -40,6 +41,8 @@ class Reading:
     hidden_NH: torch.Tensor
     """The student's, at these."""
     student: Any
+    lengths_B: Sequence[int] | None = None
+    """Tokens of each row, where rows are packed."""
 
 
 class Teacher(Protocol):
@@ -76,13 +79,18 @@ class LogitsTeacher:
 
     def says(self, reading: Reading) -> TeacherAt:
         """Its logits in the student's vocabulary."""
-        hidden_NH = self.hidden(reading.batch["input_ids"], reading.mask_BT)
+        hidden_NH = self.hidden(reading.batch["input_ids"], reading.mask_BT, reading.lengths_B)
         return lambda here: self.logits(hidden_NH[here])
 
     @torch.no_grad()
-    def hidden(self, student_ids_BT: torch.Tensor, mask_BT: torch.Tensor) -> torch.Tensor:
-        """Last hidden states at the masked positions, (N, H)."""
-        return trunk(self.model, self.vocabulary.inputs(student_ids_BT))[mask_BT]
+    def hidden(
+        self,
+        student_ids_BT: torch.Tensor,
+        mask_BT: torch.Tensor,
+        lengths_B: Sequence[int] | None = None,
+    ) -> torch.Tensor:
+        """Last hidden states at the masked positions, (N, H); of packed rows with their lengths."""
+        return trunk(self.model, self.vocabulary.inputs(student_ids_BT), lengths_B)[mask_BT]
 
     @torch.no_grad()
     def logits(self, hidden_NH: torch.Tensor) -> torch.Tensor:
@@ -108,6 +116,7 @@ class DistillationModule(nn.Module):
         teacher: Teacher | None = None,
         *,
         chunk: int | None = None,
+        packing: bool = False,
     ) -> None:
         """Join a student and what it is to minimise.
 
@@ -116,6 +125,7 @@ class DistillationModule(nn.Module):
             objective: the terms.
             teacher: for objectives that eat logits.
             chunk: positions per head application; left out, what suits the device.
+            packing: read several short rows as one, each blind to the others.
         """
         super().__init__()
         if objective.eats - {Signal.TEXT} and teacher is None:
@@ -126,6 +136,7 @@ class DistillationModule(nn.Module):
         self.inner = nn.ModuleList(term.value for term in objective.inner)
         """Here for its projections: trained with the student, saved beside it, then left behind."""
         self.chunk = chunk
+        self.packing = packing
         self._teacher = (teacher,)
 
     def at(self, progress: float) -> None:
@@ -168,6 +179,7 @@ class DistillationModule(nn.Module):
         input_ids: torch.Tensor,
         labels: torch.Tensor,
         num_items_in_batch: torch.Tensor | int | None = None,
+        lengths: torch.Tensor | None = None,
         **beside: Any,
     ) -> dict[str, torch.Tensor]:
         """The loss of a right-padded batch.
@@ -177,6 +189,7 @@ class DistillationModule(nn.Module):
             labels: (B, T), already shifted; `IGNORED` where nothing is supervised, `OWN` where
                 no token is right and a divergence counts all the same.
             num_items_in_batch: labels in all micro-batches of the step; left out: in this one.
+            lengths: (B,) tokens of each row, needed for packing.
             beside: what the teacher has put there (`collate`).
 
         Returns:
@@ -188,8 +201,9 @@ class DistillationModule(nn.Module):
         scale = 1.0 / max(int(items), 1)
         batch = {"input_ids": input_ids, "labels": labels, **beside}
         with listening(self.student, self._wanted(0)) as inside:
-            hidden_NH = trunk(self.student, input_ids)[mask_BT]
-        teacher_at, teacher_inside = self._taught(batch, mask_BT, hidden_NH)
+            lengths_B = lengths.tolist() if self.packing and lengths is not None else None
+            hidden_NH = trunk(self.student, input_ids, lengths_B)[mask_BT]
+        teacher_at, teacher_inside = self._taught(batch, mask_BT, hidden_NH, lengths_B)
         terms: dict[str, torch.Tensor] = {}
         losses: list[torch.Tensor] = []
         if self.objective.terms:
@@ -217,14 +231,20 @@ class DistillationModule(nn.Module):
         return {"loss": torch.stack(losses).sum(), **terms}
 
     def _taught(
-        self, batch: Batch, mask_BT: torch.Tensor, hidden_NH: torch.Tensor
+        self,
+        batch: Batch,
+        mask_BT: torch.Tensor,
+        hidden_NH: torch.Tensor,
+        lengths_B: Sequence[int] | None = None,
     ) -> tuple[TeacherAt | None, Inside]:
         """What the teacher says at supervised positions, on demand, and what went on inside it."""
         (teacher,) = self._teacher
         if teacher is None:
             return None, Inside()
         with listening(teacher.model, self._wanted(1)) as inside:
-            teacher_at = teacher.says(Reading(batch, mask_BT, hidden_NH.detach(), self.student))
+            teacher_at = teacher.says(
+                Reading(batch, mask_BT, hidden_NH.detach(), self.student, lengths_B)
+            )
         # A head applied for a term that does not look is work for nothing.
         return teacher_at if Signal.LOGITS in self.objective.eats else None, inside
 
@@ -247,12 +267,14 @@ class DistillationModule(nn.Module):
             fit_projections([term.value for term in self.objective.inner], heard())
 
 
-def trunk(model: Any, ids_BT: torch.Tensor) -> torch.Tensor:
-    """Last hidden states of a right-padded batch, (B, T, H).
+def trunk(model: Any, ids_BT: torch.Tensor, lengths_B: Sequence[int] | None = None) -> torch.Tensor:
+    """Last hidden states of a right-padded batch, (B, T, H); in packs where lengths are given.
 
     No padding mask: attention is causal, padding comes last and carries no label, so no position
     that counts can see it, and the unmasked kernels are the fast ones.
     """
+    if lengths_B is not None:
+        return packed_trunk(model, ids_BT, lengths_B)
     hidden: torch.Tensor = model.base_model(input_ids=ids_BT, use_cache=False).last_hidden_state
     return hidden
 
@@ -280,10 +302,11 @@ def require_plain_head(model: Any, role: str) -> None:
 
 def collate(examples: Sequence[Example]) -> Batch:
     """A right-padded batch; padding is id 0 and carries no label."""
-    length = max(len(example.ids) for example in examples)
+    lengths_B = [len(example.ids) for example in examples]
+    length = max(lengths_B)
     ids_BT = torch.zeros((len(examples), length), dtype=torch.long)
     labels_BT = torch.full((len(examples), length), IGNORED)
     for row, example in enumerate(examples):
         ids_BT[row, : len(example.ids)] = torch.tensor(example.ids)
         labels_BT[row, : len(example.labels)] = torch.tensor(example.labels)
-    return {"input_ids": ids_BT, "labels": labels_BT}
+    return {"input_ids": ids_BT, "labels": labels_BT, "lengths": torch.tensor(lengths_B)}

@@ -5,7 +5,7 @@ its neighbours: positions start again at 0 with every row, from which transforme
 for sequences of unequal length) build an attention mask of one block a row.
 """
 
-# ruff: noqa: N803, N806 - tensors carry their shape as a suffix
+# ruff: noqa: N803, N806, N815 - tensors carry their shape as a suffix
 
 from __future__ import annotations
 
@@ -29,8 +29,9 @@ class Packing:
 
 
 def pack(lengths_B: Sequence[int], capacity: int) -> Packing:
-    """Rows into as few packs of `capacity` tokens as first-fit decreasing finds (at most 11/9 of
-    the fewest, plus one; Johnson 1973).
+    """Rows into as few packs of `capacity` tokens as first-fit decreasing finds.
+
+    That is at most 11/9 of the fewest possible, and 4 more (Johnson 1973).
 
     Raises:
         ValueError: a row is longer than a pack.

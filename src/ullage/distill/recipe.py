@@ -149,7 +149,9 @@ class Recipe:
             corpus: digest of the rows used and held out.
         """
         settings = self.settings.model_dump(mode="json", exclude=_ELSEWHERE | _WRITTEN_OUT)
-        # Without a cache it says what it said before there were any; with one, not where.
+        # What is left out says what was said before it could be had; of a cache, never where.
+        if not settings["packing"]:
+            settings.pop("packing")
         cache = settings.pop("cache")
         if cache is not None:
             settings["cache"] = {key: cache[key] for key in cache if key != "folder"}
@@ -198,6 +200,7 @@ def resolve_recipe(config: Config, root: Path) -> Recipe:
     _require_alignment(settings, terms, eats)
     _require_company(terms, settings.batch_size)
     _require_cacheable(settings, terms, eats)
+    _require_packable(settings, terms)
     copies = presets.PRESETS[settings.method].copies_teacher
     if (settings.student is None) == (settings.layers is None) and not (
         copies and settings.student is None
@@ -304,6 +307,23 @@ def _require_cacheable(
         raise InputError(
             "distill.cache.signal: draws estimate forward-kl alone, and the objective has "
             f"{other}; use signal: top"
+        )
+
+
+def _require_packable(settings: Distill, terms: tuple[TermSettings, ...]) -> None:
+    """Refuse packs where something is read row by row."""
+    if not settings.packing:
+        return
+    if presets.alignment(settings) == "bytes":
+        raise InputError(
+            "distill.packing: puts rows of the same tokens together, and with alignment: bytes the "
+            "teacher reads its own; leave one of them out"
+        )
+    inner = next((term.term for term in terms if isinstance(term, InnerSettings)), None)
+    if inner is not None:
+        raise InputError(
+            f"distill.packing: '{inner}' compares what goes on inside row by row; leave packing "
+            "out, or that term"
         )
 
 
