@@ -1,6 +1,9 @@
 """One step of distillation: tokens a second and memory, beside a dense loop, TRL, distill-anything.
 
     python bench/distill.py [--steps 5] [--cases 49k-256 49k-1024 262k-256] [--peers PYTHON]
+    python bench/distill.py --profile [--steps 5] [--cases ...]
+
+The first prints one table; the second, where the time of our own steps goes (`torch.profiler`).
 
 TRL 1.16 and distill-anything 0.5 are asked of the interpreter that `--peers` names, so that no
 environment has to suit all of them:
@@ -45,14 +48,18 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-CASES = {"49k-256": (4, 256), "49k-1024": (4, 1024), "262k-256": (4, 256)}
-"""Rows and tokens of a batch."""
+CASES = {"49k-256": (4, 256), "49k-1024": (4, 1024), "262k-256": (4, 256), "tiny": (2, 64)}
+"""Rows and tokens of a batch. The last is to see in a minute that everything runs."""
+VOCABULARIES = {"262k-256": 262_144, "tiny": 4096}
+"""Of random models; the other cases are SmolLM2's."""
 PEERS = ("trl-gkd", "trl-distillation", "distill-anything")
 NAMES = ("trunk", "dense", *PEERS, "ours", "ours-cached")
 K = 64
 
 Step = Callable[[Any], Any]
 """From the ids of a batch, (B, T), to a loss with a gradient."""
+Row = tuple[str, str, dict[str, float], dict[str, float]]
+"""Case, who, what was measured of it, and the best of the others."""
 
 
 def prepare(folder: Path, case: str, steps: int) -> None:
@@ -60,8 +67,8 @@ def prepare(folder: Path, case: str, steps: int) -> None:
     import torch
 
     rows, length = CASES[case]
-    if case.startswith("262k"):
-        vocabulary = 262_144
+    if case in VOCABULARIES:
+        vocabulary = VOCABULARIES[case]
         for name, seed in (("teacher", 0), ("student", 1)):
             random_model(vocabulary, seed).save_pretrained(folder / name)
         draw = torch.Generator().manual_seed(2)
@@ -190,21 +197,27 @@ def distill_anything(student: Any, teacher: Any) -> Step:
     return step
 
 
-def ours(student: Any, teacher: Any) -> Step:
-    from ullage.distill.divergences import forward_kl
-    from ullage.distill.module import DistillationModule
-    from ullage.distill.objectives import IGNORED, Objective, divergence_term
+class Ours:
+    """A step of `DistillationModule`."""
 
-    module = DistillationModule(student, Objective((divergence_term("kl", forward_kl),)), teacher)
+    def __init__(self, student: Any, teacher: Any) -> None:
+        from ullage.distill.divergences import forward_kl
+        from ullage.distill.module import DistillationModule
+        from ullage.distill.objectives import Objective, divergence_term
 
-    def step(ids: Any) -> Any:
-        module.suit_attention(*ids.shape)
+        self.teacher = teacher
+        objective = Objective((divergence_term("kl", forward_kl),))
+        self._module = DistillationModule(student, objective, teacher)
+
+    def __call__(self, ids: Any) -> Any:
+        """Its loss."""
+        from ullage.distill.objectives import IGNORED
+
+        self._module.suit_attention(*ids.shape)
         labels = ids.roll(-1, dims=1)
         labels[:, -1] = IGNORED
-        beside = teacher.beside(examples(ids))
-        return module(input_ids=ids, labels=labels, **beside)["loss"]
-
-    return step
+        beside = self.teacher.beside(examples(ids))
+        return self._module(input_ids=ids, labels=labels, **beside)["loss"]
 
 
 def examples(ids: Any) -> list[Any]:
@@ -269,14 +282,14 @@ def cached(folder: Path, student: Any) -> Any:
     return teacher
 
 
-def measure(name: str, folder: Path) -> dict[str, float]:
-    """Tokens a second, peak memory in MiB and the first loss, in this process."""
+def begin(name: str, folder: Path) -> tuple[Any, Any, Any, Any]:
+    """Student, optimiser with its state in place, step, and batches."""
     import torch
 
     student = load(folder, "student").train()
     if name.startswith("ours"):
         teacher = cached(folder, student) if name == "ours-cached" else online(folder)
-        step = ours(student, teacher)
+        step: Any = Ours(student, teacher)
     else:
         makers = (trunk, dense, trl_gkd, trl_distillation, distill_anything)
         step = makers[NAMES.index(name)](student, load(folder, "teacher").eval())
@@ -285,16 +298,30 @@ def measure(name: str, folder: Path) -> dict[str, float]:
         weight.grad = torch.zeros_like(weight)
     optimiser.step()
     optimiser.param_groups[0]["lr"] = 1e-4
-    batches = torch.load(folder / "batches.pt").to(student.device)
+    return student, optimiser, step, torch.load(folder / "batches.pt").to(student.device)
+
+
+def take(step: Step, optimiser: Any, ids: Any) -> float:
+    """One whole step; returns its loss."""
+    from torch.profiler import record_function
+
+    optimiser.zero_grad(set_to_none=False)
+    loss = step(ids)
+    with record_function("backward"):
+        loss.backward()
+    with record_function("optimiser"):
+        optimiser.step()
+    return float(loss.detach())
+
+
+def measure(name: str, folder: Path) -> dict[str, float]:
+    """Tokens a second, peak memory in MiB and the first loss, in this process."""
+    _, optimiser, step, batches = begin(name, folder)
     before, seconds, losses = resident(reset=True), [], []
     for ids in batches:
-        begin = time.perf_counter()
-        optimiser.zero_grad(set_to_none=False)
-        loss = step(ids)
-        loss.backward()
-        optimiser.step()
-        losses.append(float(loss.detach()))
-        seconds.append(time.perf_counter() - begin)
+        began = time.perf_counter()
+        losses.append(take(step, optimiser, ids))
+        seconds.append(time.perf_counter() - began)
     tokens = batches[0].numel() / statistics.median(seconds[1:])
     return {"tokens": tokens, "memory": resident() - before, "loss": losses[0]}
 
@@ -314,11 +341,11 @@ def resident(*, reset: bool = False) -> float:
     return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) / 1024
 
 
-def child(python: str, name: str, folder: Path) -> dict[str, float] | str:
-    """`measure` or `fill` in a process of its own; a line says why there is no result."""
+def child(python: str, name: str, folder: Path, *more: str) -> dict[str, float] | str:
+    """What `answer` says in a process of its own; a line says why it says nothing."""
     path = os.pathsep.join(part for part in sys.path if part)
     found = subprocess.run(
-        [python, __file__, "--child", name, "--folder", str(folder)],
+        [python, __file__, "--child", name, "--folder", str(folder), *more],
         capture_output=True,
         text=True,
         env={
@@ -331,43 +358,110 @@ def child(python: str, name: str, folder: Path) -> dict[str, float] | str:
     )
     if found.returncode:
         return (found.stderr.strip().splitlines() or ["killed"])[-1][:120]
-    result: dict[str, float] = json.loads(found.stdout.splitlines()[-1])
+    result: dict[str, float] | str = json.loads(found.stdout.splitlines()[-1])
     return result
 
 
-def report(case: str, folder: Path, steps: int, peers: str) -> None:
-    """Measure and print one case."""
+def report(case: str, folder: Path, steps: int, peers: str) -> list[Row]:
+    """Measure one case, and say on the way how far it is."""
     prepare(folder, case, steps)
     rows, length = CASES[case]
-    print(f"\n{case}: {rows} x {length} tokens, {steps} steps")
+    say(f"{case}: {rows} x {length} tokens, {steps} steps")
     filled = child(sys.executable, "fill", folder)
     if isinstance(filled, dict):
-        print(f"cache: {filled['tokens']:,.0f} tokens/s to fill, {filled['bytes']:.1f} B/token")
-    print(f"{'':18} tokens/s   MiB   loss's MiB    loss")
+        say(f"cache: {filled['tokens']:,.0f} tokens/s to fill, {filled['bytes']:.1f} B/token")
     found: dict[str, dict[str, float]] = {}
     for name in NAMES:
         one = child(peers if name in PEERS else sys.executable, name, folder)
         if isinstance(one, str):
-            print(f"{name:18} skipped ({one}); the head of this file says how to install it")
+            say(f"{name}: skipped ({one}); the head of this file says how to install it")
             continue
         found[name] = one
         one["above"] = one["memory"] - found["trunk"]["memory"]
-        print(
-            f"{name:18} {one['tokens']:8,.0f} {one['memory']:6,.0f} {one['above']:8,.0f}"
-            + (f"     {one['loss']:8.4f}" if name != "trunk" else "")
-        )
+        say(f"{name}: {one['tokens']:,.0f} tokens/s, {one['memory']:,.0f} MiB")
     others = [one for name, one in found.items() if name in ("dense", *PEERS)]
-    fastest = max(one["tokens"] for one in others)
-    least, least_above = (min(one[key] for one in others) for key in ("memory", "above"))
-    for name in ("ours", "ours-cached"):
-        if name in found:
-            one = found[name]
-            print(
-                f"{name} / best other: {one['tokens'] / fastest:.2f} of the tokens/s, "
-                f"{one['memory'] / least:.2f} of the memory"
-                # The trunk has a teacher's in it, which a cached step does without.
-                + (f", {one['above'] / least_above:.2f} of the loss's" if name == "ours" else "")
-            )
+    best = {
+        "tokens": max(one["tokens"] for one in others),
+        "memory": min(one["memory"] for one in others),
+        "above": min(one["above"] for one in others),
+    }
+    return [(case, name, one, best) for name, one in found.items()]
+
+
+def table(rows: list[Row]) -> str:
+    """All that was measured; ratios are to the best of dense and peers, each by itself."""
+    lines = [
+        "| case | | tokens/s | of the fastest other | MiB | of the least other | loss's MiB | "
+        "of the least other | first loss |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for case, name, one, best in rows:
+        cells = [case, name, f"{one['tokens']:,.0f}", f"{one['tokens'] / best['tokens']:.2f}"]
+        cells += [f"{one['memory']:,.0f}", f"{one['memory'] / best['memory']:.2f}"]
+        # The trunk has a teacher's in it, which a cached step does without.
+        loss = name not in ("trunk", "ours-cached")
+        cells += (
+            [f"{one['above']:,.0f}", f"{one['above'] / best['above']:.2f}"] if loss else ["", ""]
+        )
+        cells += [f"{one['loss']:.4f}" if name != "trunk" else ""]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def say(line: str) -> None:
+    """How far it is, beside the table."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def profile(name: str, folder: Path) -> str:
+    """Where the time of our step goes, by part and by operation, in this process."""
+    import torch
+    from torch.profiler import ProfilerActivity, record_function
+    from torch.profiler import profile as profiler
+
+    student, optimiser, step, batches = begin(name, folder)
+    asked = type(step.teacher)
+    asked.says = record_function("teacher")(asked.says)
+    base = student.base_model
+    base.forward = record_function("student's trunk")(base.forward)
+    activities = [ProfilerActivity.CPU]
+    if torch.cuda.is_available():
+        activities.append(ProfilerActivity.CUDA)
+    take(step, optimiser, batches[0])
+    with profiler(activities=activities) as seen:
+        for ids in batches[1:]:
+            with record_function("step"):
+                take(step, optimiser, ids)
+    return broken_down(name, seen.key_averages(), len(batches) - 1)
+
+
+def broken_down(name: str, events: Any, steps: int) -> str:
+    """What a profiler saw, as shares of a step."""
+    import torch
+
+    clock = "device_time_total" if torch.cuda.is_available() else "cpu_time_total"
+    spent = {event.key: getattr(event, clock) / steps / 1000 for event in events}
+    whole = spent["step"]
+    parts = {
+        "teacher: its trunk, or what the cache says": spent["teacher"],
+        "student's trunk, forward": spent["student's trunk"],
+        "heads and loss, with their gradient": spent["_ChunkedHead"],
+        "backward through the trunk": spent["backward"],
+        "optimiser": spent["optimiser"],
+    }
+    parts["rest"] = whole - sum(parts.values())
+    own = f"self_{clock}"
+    named = {"step", "teacher", "student's trunk", "backward", "optimiser"}
+    dearest = sorted(
+        (event for event in events if event.key not in named), key=lambda one: -getattr(one, own)
+    )[:8]
+    lines = [f"{name}: {whole:,.0f} ms a step", "| part | ms | share |", "|---|---|---|"]
+    lines += [f"| {part} | {ms:,.1f} | {ms / whole:.1%} |" for part, ms in parts.items()]
+    lines += ["", "| operation | ms | share | calls |", "|---|---|---|---|"]
+    for event in dearest:
+        ms = getattr(event, own) / steps / 1000
+        lines.append(f"| {event.key} | {ms:,.1f} | {ms / whole:.1%} | {event.count // steps} |")
+    return "\n".join(lines)
 
 
 def _any(value: Any) -> Any:
@@ -378,28 +472,47 @@ def _any(value: Any) -> Any:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--steps", type=int, default=5)
-    parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES))
+    parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES)[:-1])
     parser.add_argument("--peers", default=sys.executable, help="an interpreter that has them")
+    parser.add_argument(
+        "--profile", action="store_true", help="say instead where the time of our steps goes"
+    )
     parser.add_argument("--child", choices=(*NAMES, "fill"), help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
-        import torch
-
-        torch.set_num_threads(1)
-        made = (
-            fill(options.folder)
-            if options.child == "fill"
-            else measure(options.child, options.folder)
-        )
-        print(json.dumps(made))
+        answer(options.child, options.folder, profiled=options.profile)
         return
-    print(
-        f"{platform.machine()} {platform.system()}, one thread, Python {platform.python_version()}"
-    )
+    say(f"{platform.machine()} {platform.system()}, one thread, Python {platform.python_version()}")
+    rows: list[Row] = []
     for case in options.cases:
         with tempfile.TemporaryDirectory() as name:
-            report(case, Path(name), options.steps, options.peers)
+            if options.profile:
+                print(profiles(case, Path(name), options.steps))
+            else:
+                rows += report(case, Path(name), options.steps, options.peers)
+    if rows:
+        print(table(rows))
+
+
+def answer(name: str, folder: Path, *, profiled: bool) -> None:
+    """What a process of its own is for."""
+    import torch
+
+    torch.set_num_threads(1)
+    if profiled and name != "fill":
+        print(json.dumps(profile(name, folder)))
+    else:
+        print(json.dumps(fill(folder) if name == "fill" else measure(name, folder)))
+
+
+def profiles(case: str, folder: Path, steps: int) -> str:
+    """Where the time of our steps goes, online and from a cache."""
+    prepare(folder, case, steps)
+    filled = child(sys.executable, "fill", folder)
+    assert isinstance(filled, dict), filled
+    found = [child(sys.executable, name, folder, "--profile") for name in ("ours", "ours-cached")]
+    return "\n\n".join([f"## {case}, {steps} steps", *map(str, found)])
 
 
 if __name__ == "__main__":

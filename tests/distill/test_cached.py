@@ -17,7 +17,7 @@ from transformers import LlamaForCausalLM  # noqa: E402
 
 from tests.distill import making  # noqa: E402
 from tests.distill.learning import TEMPERATURE, Lesson, base, objective  # noqa: E402
-from tests.distill.test_run import lines_until, same_weights, start, without_timing  # noqa: E402
+from tests.distill.test_run import lines_until, start  # noqa: E402
 from ullage.distill import DistillResult, run_distill  # noqa: E402
 from ullage.distill.cache import CacheReader, CacheWriter, stats  # noqa: E402
 from ullage.distill.cache.ahead import Ahead  # noqa: E402
@@ -49,8 +49,7 @@ def whole(folder: Path) -> DistillResult:
     """A student of a cache that was begun with small shards, uninterrupted."""
     first = making.make(folder, "first", cache={**CACHE, "folder": "first-caches"}, max_steps=1)
     assert first.ledger["cache"] is not None
-    for name in ("caches", "killed-caches"):
-        begin(folder, name)
+    begin(folder, "caches")
     return making.make(folder, "whole", cache=CACHE)
 
 
@@ -216,46 +215,16 @@ class TestRuns:
         run_distill(making.config("let-go", cache=before, max_steps=1), folder, progress=count)
         assert alive["cache"] == alive["train"] + 1
 
+    def test_where_it_lies_is_no_setting(self, folder: Path, whole: DistillResult) -> None:
+        elsewhere = {**CACHE, "folder": "elsewhere"}
+        assert making.make(folder, "whole", cache=elsewhere).status == "reused"
+
     def test_another_temperature_is_another_cache(self, folder: Path) -> None:
         for temperature in (1.0, 2.0):
             settings = {"cache": {**CACHE, "folder": "warm"}, "max_steps": 1}
             making.make(folder, f"warm-{temperature}", temperature=temperature, **settings)
         kept = {read_manifest(found).about.temperature for found in (folder / "warm").iterdir()}
         assert kept == {1.0, 2.0}
-
-    def test_killed_while_caching_and_while_training(
-        self, folder: Path, whole: DistillResult
-    ) -> None:
-        settings = f"cache={json.dumps({**CACHE, 'folder': 'killed-caches'})}"
-        process = start(folder, "killed", settings, pause=0.7)
-        for _ in lines_until(process, "cache 48"):
-            pass
-        process.kill()
-        process.wait()
-        begun = the_cache(folder / "killed-caches")
-        assert 0 < stats(begun).shards < stats(the_cache(folder / "caches")).shards
-        assert not stats(begun).complete
-
-        process = start(folder, "killed", settings, pause=0.05)
-        said = list(lines_until(process, "train 5"))
-        assert "cache 16" not in said, "what is on disk was asked again"
-        assert "cache 60" in said
-        process.kill()
-        process.wait()
-
-        again = start(folder, "killed", settings, pause=0)
-        out, errors = again.communicate(timeout=120)
-        assert again.returncode == 0, errors
-        assert "cache" not in out
-        assert files(begun) == files(the_cache(folder / "caches"))
-        assert same_weights(folder / "killed", whole.output)
-        ledger = json.loads((folder / "killed" / "distillation.json").read_text())
-        ours, theirs = without_timing(ledger), without_timing(whole.ledger)
-        assert ours["recipe"]["cache"].pop("folder") == "killed-caches"
-        assert ours["recipe_digest"] == theirs["recipe_digest"], "where it lies is no setting"
-        theirs["recipe"] = {**theirs["recipe"], "cache": dict(theirs["recipe"]["cache"])}
-        theirs["recipe"]["cache"].pop("folder")
-        assert ours == theirs
 
     def test_ctrl_c_while_caching(self, folder: Path) -> None:
         settings = f"cache={json.dumps({**CACHE, 'folder': 'stopped-caches'})}"

@@ -141,6 +141,42 @@ def dense_terms(made: Crossing, student: Any, rows: list[PairedExample]) -> dict
     return sums
 
 
+def test_spans_that_are_cut_off_are_counted_while_training(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where one side is as good as certain of a whole span; here that is not yet much."""
+    monkeypatch.setattr("ullage.distill.aligned._SURE", -7.0)
+    made, student = crossing("sentencepiece")
+    rows = rendered(made)
+    cut = spans = 0
+    for row in rows:
+        p, q = (
+            model(input_ids=torch.tensor([ids])).logits[0].detach()
+            for model, ids in ((made.teacher.model, row.teacher_ids), (student, row.ids))
+        )
+        p = made.pairing.outcomes.spoken(p)
+        for number in range(max(row.span) + 1):
+            sums = [
+                sum(
+                    float(logits[at].log_softmax(-1)[ids[at + 1]])
+                    for at, one in enumerate(of)
+                    if one == number
+                )
+                for logits, ids, of in (
+                    (p, row.teacher_ids, row.teacher_span),
+                    (q, row.ids, row.span),
+                )
+            ]
+            spans += 1
+            cut += max(sums) > -7.0
+    assert 0 < cut < spans
+    module = DistillationModule(student, OBJECTIVE, made.teacher)
+    module.eval()(**module.collate(rows))
+    assert not module.clamped
+    module.train()(**module.collate(rows))
+    assert module.clamped == {"spans": cut}
+
+
 @pytest.mark.parametrize("chunk", [1, 7, None])
 @pytest.mark.parametrize("teacher", TEACHERS)
 def test_loss_and_gradient_are_the_dense_ones(teacher: str, chunk: int | None) -> None:

@@ -7,6 +7,7 @@ is as long as its characters, each special token counting as one.
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,10 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from transformers import LlamaForCausalLM  # noqa: E402
+
 from tests.distill import making  # noqa: E402
+from tests.distill.test_run import interrupted  # noqa: E402
 from tests.support.tiny import build_tiny_model  # noqa: E402
 from ullage.errors import InputError  # noqa: E402
 
@@ -138,6 +142,31 @@ def test_steps_whose_gradient_was_cut_down(tmp_path: Path) -> None:
     assert counts == {1e-4: 0, 1e4: 4}
 
 
+def test_what_was_cut_off_is_counted_over_sessions(tmp_path: Path) -> None:
+    """A student whose layers look at one token alone: its other weights are nothing in fp32."""
+    making.prepare(tmp_path)
+    teacher = LlamaForCausalLM.from_pretrained(tmp_path / "teacher")
+    with torch.no_grad():
+        teacher.model.layers[0].self_attn.q_proj.weight.mul_(1e3)
+    teacher.save_pretrained(tmp_path / "teacher")
+    objective = [{"term": "forward-kl"}, {"term": "attention", "layers": [[0, 3]]}]
+    whole = making.make(tmp_path, "whole", objective=objective, max_steps=8)
+    assert whole.ledger["clamped"]["attention_weights"] > 0
+    again = interrupted(tmp_path, "again", 5, objective=objective, max_steps=8)
+    ledger = json.loads((again / "distillation.json").read_text())
+    assert ledger["clamped"] == whole.ledger["clamped"]
+    assert making.make(tmp_path, "plain", max_steps=1).ledger["clamped"] == {}
+
+
+def test_a_gradient_that_is_not_finite_stops_the_run_at_its_step(tmp_path: Path) -> None:
+    """Also at the last, after which no loss would show it."""
+    making.prepare(tmp_path)
+    objective = [{"term": "cross-entropy", "weight": 3e38}]
+    with pytest.raises(InputError, match=r"the gradient's length is (inf|nan) at step 1;"):
+        making.make(tmp_path, "out", objective=objective, max_steps=1)
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_term_that_is_not_finite_is_in_no_ledger(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
@@ -146,6 +175,29 @@ def test_a_term_that_is_not_finite_is_in_no_ledger(
     build_tiny_model(folder / "teacher", layers=2, vocabulary=BYTES)
     rows = [talk(f"Is it {word}?", "Yes.") for word in ("open", "shut", "new", "old")]
     (folder / "corpus.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    with pytest.raises(InputError, match=r"the loss is .*nan.* at step \d"):
+    with pytest.raises(InputError, match=r"the gradient's length is nan at step \d;"):
         making.make(folder, "out", layers=1, learning_rate=1e30, held_out=0.0)
     assert not (folder / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("scale", "expected"),
+    [
+        (3e38, "distill.student: the logits of its first tokens are not finite"),
+        (1e37, r"the loss on \d+ rows that are measured is .*inf"),
+    ],
+)
+def test_a_start_that_overflows_is_refused_before_it_learns(
+    tmp_path: Path, scale: float, expected: str
+) -> None:
+    making.prepare(tmp_path)
+    start = LlamaForCausalLM.from_pretrained(tmp_path / "teacher")
+    with torch.no_grad():
+        start.model.norm.weight.fill_(scale)
+    shutil.copytree(tmp_path / "teacher", tmp_path / "start")
+    start.save_pretrained(tmp_path / "start")
+    settings = {"method": "control", "layers": None, "student": "hf:start"}
+    with pytest.raises(InputError, match=expected) as caught:
+        making.make(tmp_path, "out", **settings)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "out").exists()

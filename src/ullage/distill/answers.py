@@ -19,6 +19,8 @@ from ullage.models.types import Answer, Ask, Failure, Model, Subject
 
 _TOGETHER = 256
 """Answers that share one fsync, at most."""
+_OFTEN = 0.2
+"""Seconds from one fsync to the next, where answers come that fast: what a kill may cost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,7 @@ async def _ask(
     """Ask what is missing and journal it; returns the failures."""
     keys = list(missing)
     failures: dict[str, Failure] = {}
-    started = time.monotonic()
+    started = kept = time.monotonic()
     done = 0
     async with model:
         for start in range(0, len(keys), max(model.window, 1)):
@@ -100,9 +102,10 @@ async def _ask(
                         if isinstance(answer, Failure):
                             failures[key] = answer
                         done += 1
-                        if len(buffer) >= _TOGETHER:
+                        if len(buffer) >= _TOGETHER or time.monotonic() - kept >= _OFTEN:
                             journal.append(buffer)
                             buffer.clear()
+                            kept = time.monotonic()
                         if report is not None:
                             report(_progress(done, len(keys), time.monotonic() - started))
             finally:

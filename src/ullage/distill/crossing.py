@@ -12,7 +12,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F  # noqa: N812
 
-from ullage.distill.aligned import Aligned, span_divergence
+from ullage.distill.aligned import Aligned, certain, span_divergence
 from ullage.distill.chunked import TeacherAt, head_logits, label_log_probs
 from ullage.distill.module import Batch, Reading, trunk
 from ullage.distill.outcomes import Outcomes
@@ -121,11 +121,11 @@ class BytesTeacher:
             next_BU[theirs_BU],
             chunk=self.chunk,
         )
-        value_C, slope_C = _valued(
-            log_p_N.new_zeros(spans).index_add(0, span_BU[theirs_BU], log_p_N),
-            log_q_N.new_zeros(spans).index_add(0, span_BT[ours_BT], log_q_N),
-        )
+        log_p_C = log_p_N.new_zeros(spans).index_add(0, span_BU[theirs_BU], log_p_N)
+        log_q_C = log_q_N.new_zeros(spans).index_add(0, span_BT[ours_BT], log_q_N)
+        value_C, slope_C = _valued(log_p_C, log_q_C)
         first_BT = ours_BT & (span_BT != F.pad(span_BT, (1, 0), value=NOWHERE)[:, :-1])
+        reading.clamped["spans"] += int(certain(log_p_C, log_q_C)[span_BT[first_BT]].sum())
         value_BT, slope_BT = (
             torch.where(where, per_span[span_BT.clamp_min(0)], 0.0)
             for where, per_span in ((first_BT, value_C), (ours_BT, slope_C))

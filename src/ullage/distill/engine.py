@@ -7,6 +7,7 @@ import math
 import shutil
 import signal
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -151,8 +152,8 @@ class Tally:
 
 _BESIDE = "beside.safetensors"
 """In a checkpoint: what is trained beside the student and is no part of it."""
-_CLIPPED = "clipped.json"
-"""In a checkpoint: the steps so far whose gradient was cut down."""
+_COUNTED = "counted.json"
+"""In a checkpoint: what was cut down or cut off so far."""
 
 
 class DistillationTrainer(Trainer):
@@ -177,6 +178,10 @@ class DistillationTrainer(Trainer):
         """Tokens read in this session, padding not counted."""
         self.clipped = 0
         """Steps whose gradient was longer than ``max_grad_norm``, in all sessions."""
+        self.clamped: Counter[str] = Counter()
+        """As `DistillationModule.clamped`, in all sessions and processes."""
+        self.gradient = 0.0
+        """Length of the last step's."""
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
         return self._row_order(self._announce)
@@ -260,7 +265,14 @@ class DistillationTrainer(Trainer):
     def _clip_grad_norm(self, model: Any) -> Any:
         trainer: Any = super()
         norm = trainer._clip_grad_norm(model)
-        self.clipped += norm is not None and float(norm) > self.args.max_grad_norm
+        # DeepSpeed cuts by itself, and says nothing here.
+        self.gradient = 0.0 if norm is None else float(norm)
+        self.clipped += self.gradient > self.args.max_grad_norm
+        module: Any = self.accelerator.unwrap_model(self.model)
+        for what, count in module.clamped.items():
+            counted = torch.tensor(count, device=self.accelerator.device)
+            self.clamped[what] += int(self.accelerator.reduce(counted))
+        module.clamped.clear()
         return norm
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
@@ -276,7 +288,8 @@ class DistillationTrainer(Trainer):
         if (beside := _under("inner.", weights)) and self.args.should_save:
             save_file(beside, folder / _BESIDE)
         if self.args.should_save:
-            (folder / _CLIPPED).write_text(json.dumps(self.clipped), encoding="utf-8")
+            counted = {"clipped": self.clipped, "clamped": self.clamped}
+            (folder / _COUNTED).write_text(json.dumps(counted), encoding="utf-8")
         if self._own is not None and self.args.should_save:
             self._own.save(folder)
 
@@ -284,7 +297,8 @@ class DistillationTrainer(Trainer):
         module: Any = self.accelerator.unwrap_model(self.model)
         super()._load_from_checkpoint(resume_from_checkpoint, model=module.student)
         module.student.tie_weights()
-        self.clipped = json.loads((Path(resume_from_checkpoint) / _CLIPPED).read_bytes())
+        counted = json.loads((Path(resume_from_checkpoint) / _COUNTED).read_bytes())
+        self.clipped, self.clamped = counted["clipped"], Counter(counted["clamped"])
         beside = Path(resume_from_checkpoint) / _BESIDE
         if beside.exists():
             module.inner.load_state_dict(load_file(beside))
@@ -316,6 +330,11 @@ class _Watch(TrainerCallback):
                 f"distill: the loss is {terms} at step {state.global_step}; lower "
                 "distill.learning_rate or use dtype: float32"
             )
+        if not math.isfinite(trainer.gradient):
+            raise InputError(
+                f"distill: the gradient's length is {trainer.gradient} at step "
+                f"{state.global_step}; lower distill.learning_rate or use dtype: float32"
+            )
         if self._stop.wanted and state.global_step < state.max_steps:
             control.should_save = True
             control.should_training_stop = True
@@ -345,6 +364,8 @@ class Trained:
     """Read in this session."""
     clipped: int
     """Steps whose gradient was cut down to norm 1."""
+    clamped: dict[str, int]
+    """Numbers that were cut off, by what they are."""
 
 
 def train(
@@ -393,7 +414,7 @@ def train(
     if last is not None and resumed_from == steps:
         # The Trainer would take one more step before it saw that none was left.
         trainer._load_from_checkpoint(str(last))
-        return Trained(steps, resumed_from, 0, trainer.clipped)
+        return Trained(steps, resumed_from, 0, trainer.clipped, dict(trainer.clamped))
     try:
         trainer.train(resume_from_checkpoint=None if last is None else str(last))
     except (OSError, SafetensorError) as error:
@@ -406,7 +427,7 @@ def train(
             f"stopped at step {trainer.state.global_step} of {steps}, which is saved; run the same "
             "command to go on"
         )
-    return Trained(steps, resumed_from, trainer.tokens, trainer.clipped)
+    return Trained(steps, resumed_from, trainer.tokens, trainer.clipped, dict(trainer.clamped))
 
 
 @torch.no_grad()
@@ -429,6 +450,7 @@ def mean_terms(
 
     Raises:
         Stopped: asked to; nothing is kept of a half-done measurement.
+        InputError: a term is not finite.
     """
     module.eval()
     # Those of the end, also for what came before it: only so are the two sums comparable.
@@ -446,6 +468,11 @@ def mean_terms(
         if report is not None:
             report(min(start + recipe.batch_size, len(ordered)), len(ordered))
     means = tally.means()
+    if not all(math.isfinite(value) for value in means.values()):
+        raise InputError(
+            f"distill: the loss on {len(ordered)} rows that are measured is {means}; use dtype: "
+            "float32, or another divergence"
+        )
     weighted = sum(weight * means[name] for name, weight in module.objective.weights.items())
     return {"loss": weighted, **means}
 

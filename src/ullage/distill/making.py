@@ -107,6 +107,7 @@ def make_student(job: Job, loaded: LoadedTeacher, report: Report | None) -> dict
             "tokens": {name: part.counts for name, part in rows.items()},
             "steps": trained.steps,
             "steps_clipped": trained.clipped,
+            "clamped": trained.clamped,
             "cache": teacher.facts() if isinstance(teacher, CachedTeacher) else None,
             "loss": _losses(job, module, rows, before, watched, writer),
             "own_words": None if own is None else own.written,

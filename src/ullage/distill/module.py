@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import reduce
@@ -41,6 +42,8 @@ class Reading:
     hidden_NH: torch.Tensor
     """The student's, at these."""
     student: Any
+    clamped: Counter[str]
+    """See `DistillationModule.clamped`: whoever cuts counts."""
     lengths_B: Sequence[int] | None = None
     """Tokens of each row, where rows are packed."""
 
@@ -138,6 +141,11 @@ class DistillationModule(nn.Module):
         self.chunk = chunk
         self.packing = packing
         self._teacher = (teacher,)
+        self.clamped: Counter[str] = Counter()
+        """How often, in training, a number was cut to the last one that fp32 can tell from where
+        its logarithm has no end: by what it is the number of."""
+        for term in objective.inner:
+            term.value.clamped = self.clamped
 
     def at(self, progress: float) -> None:
         """Weigh the terms as they are after a share of all steps."""
@@ -242,9 +250,9 @@ class DistillationModule(nn.Module):
         if teacher is None:
             return None, Inside()
         with listening(teacher.model, self._wanted(1)) as inside:
-            teacher_at = teacher.says(
-                Reading(batch, mask_BT, hidden_NH.detach(), self.student, lengths_B)
-            )
+            clamped = self.clamped if self.training else Counter[str]()
+            reading = Reading(batch, mask_BT, hidden_NH.detach(), self.student, clamped, lengths_B)
+            teacher_at = teacher.says(reading)
         # A head applied for a term that does not look is work for nothing.
         return teacher_at if Signal.LOGITS in self.objective.eats else None, inside
 
@@ -287,12 +295,17 @@ def require_plain_head(model: Any, role: str) -> None:
     without that would be wrong in silence.
 
     Raises:
-        InputError: naming the architecture.
+        InputError: naming the architecture; or there are no logits to compare.
     """
     head = model.get_output_embeddings()
     ids = torch.arange(min(4, model.config.vocab_size), device=head.weight.device)[None]
     whole = model(input_ids=ids, use_cache=False).logits.float()
     split = head(trunk(model, ids)).float()
+    if not whole.isfinite().all():
+        raise InputError(
+            f"distill.{role}: the logits of its first tokens are not finite; use weights that do "
+            "not overflow"
+        )
     if not torch.allclose(whole, split, rtol=1e-4, atol=1e-5 * float(whole.abs().max())):
         raise InputError(
             f"distill.{role}: {type(model).__name__} changes its logits after the head, which the "
