@@ -415,7 +415,7 @@ class TestBlackBox:
         ledger = json.loads((folder / "taught" / "distillation.json").read_text())
         assert ledger["teacher_signal"] == {
             "used": ["text"],
-            "not_used": ["attention maps", "hidden states", "logits"],
+            "not_used": ["attention maps", "hidden states", "logits", "rationale"],
         }
         loss = ledger["loss"]
         assert set(loss["held_out"]) == {"loss", "cross_entropy"}

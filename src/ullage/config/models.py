@@ -431,17 +431,50 @@ class OnPolicy(Strict):
     """0 is greedy, which shows the teacher less of what the student might say."""
 
 
+class Rationale(Strict):
+    """How the student learns the steps to an answer (arXiv 2305.02301)."""
+
+    learnt: Literal["task", "prefix"] = "task"
+    """`task`: a second question, so that an answer costs no more to give; `prefix`: the first words
+    of every answer, so that the student thinks aloud."""
+    prompt: Annotated[str, Field(min_length=1)] = "Explain step by step: "
+    """For `task`: what stands before the last question when its rationale is asked for."""
+    joint: Annotated[str, Field(min_length=1)] = "\n"
+    """For `prefix`: what stands between rationale and answer."""
+    ask: str = "\n\nThink step by step. Then write 'Answer:' and after it the answer alone."
+    """For `text: answers`: added to the last question, so that the teacher shows its steps."""
+    marker: Annotated[str, Field(min_length=1)] = "Answer:"
+    """For `text: answers`: what the teacher writes before it is the rationale, after it the
+    answer."""
+
+    @model_validator(mode="after")
+    def _marker_is_asked_for(self) -> Self:
+        if self.marker not in self.ask:
+            raise ValueError(
+                f"marker {self.marker!r} is not in ask, so that no teacher would write it; put it "
+                "there"
+            )
+        return self
+
+
 class Distill(Strict):
     """How the student is made (`ullage distill`)."""
 
     method: Literal[
-        "logits", "black-box", "features", "relations", "on-policy", "specialise", "control"
+        "logits",
+        "black-box",
+        "rationale",
+        "features",
+        "relations",
+        "on-policy",
+        "specialise",
+        "control",
     ] = "logits"
     """What is left out below is this preset's (`docs/methods/`): `logits` learns the teacher's
-    whole distribution and needs its weights; `black-box` learns its answers; `features` learns its
-    hidden states as well, `relations` how it holds texts to lie to each other; `on-policy` has
-    it score the student's own words; `specialise` teaches a copy of the teacher the corpus;
-    `control` learns the references without a teacher."""
+    whole distribution and needs its weights; `black-box` learns its answers, `rationale` the steps
+    to an answer as well; `features` learns its hidden states as well, `relations` how it holds
+    texts to lie to each other; `on-policy` has it score the student's own words; `specialise`
+    teaches a copy of the teacher the corpus; `control` learns the references without a teacher."""
     objective: Annotated[tuple[TermSettings, ...], Field(min_length=1)] | None = None
     """What is minimised, instead of the preset's terms."""
     text: Literal["references", "answers"] | None = None
@@ -450,6 +483,9 @@ class Distill(Strict):
     on_policy: OnPolicy | None = None
     """Have the student answer a share of the prompts itself; left out, the preset's: only method
     `on-policy` does."""
+    rationale: Rationale | None = None
+    """Learn how each answer is come by, from the corpus's `rationale` or, with `text: answers`,
+    from the teacher. Left out, the preset's: only method `rationale` does."""
     teacher: str | None = None
     """Left out: `arms.teacher.model`."""
     student: str | None = None

@@ -12,7 +12,9 @@ from pathlib import Path
 
 from ullage.collect.arms import ArmView
 from ullage.collect.journal import Journal, Record
+from ullage.config.models import Rationale
 from ullage.distill.corpus import Row
+from ullage.distill.rationales import parted, shown
 from ullage.distill.result import Progress, Report
 from ullage.errors import InfrastructureError
 from ullage.models.types import Answer, Ask, Failure, Model, Subject
@@ -28,7 +30,7 @@ class Answered:
     rows: tuple[Row, ...]
     dropped: dict[str, int]
     """Rows left out: ``teacher_failed``, ``answer_cut_off`` (learning it would teach to stop in
-    mid-sentence) and ``answer_empty``."""
+    mid-sentence), ``answer_empty`` and, where steps were asked for, ``answer_unmarked``."""
 
 
 def teacher_answers(
@@ -39,6 +41,7 @@ def teacher_answers(
     max_tokens: int,
     temperature: float,
     seed: int,
+    rationale: Rationale | None = None,
     report: Report | None = None,
 ) -> Answered:
     """Have the teacher answer every row's prompt, asking only what the journal does not hold.
@@ -50,6 +53,7 @@ def teacher_answers(
         max_tokens: length of an answer.
         temperature: 0 is greedy.
         seed: of sampling.
+        rationale: how the teacher is asked to show its steps, if it is.
         report: called as answers come in.
 
     Raises:
@@ -57,7 +61,7 @@ def teacher_answers(
     """
     asks = [
         Ask(
-            messages=row.prompt,
+            messages=row.prompt if rationale is None else shown(row.prompt, rationale),
             max_tokens=max_tokens,
             temperature=temperature,
             seed=seed,
@@ -77,7 +81,7 @@ def teacher_answers(
         if missing:
             failures = asyncio.run(_ask(model, missing, replies, report))
         answers = [failures.get(key) or replies.get(key) for key in keys]
-    return _as_references(rows, answers)
+    return _as_references(rows, answers, rationale)
 
 
 async def _ask(
@@ -116,7 +120,9 @@ def _progress(done: int, total: int, seconds: float) -> Progress:
     return Progress(stage="answers", done=done, total=total, seconds_left=left)
 
 
-def _as_references(rows: Sequence[Row], answers: Sequence[Answer | None]) -> Answered:
+def _as_references(
+    rows: Sequence[Row], answers: Sequence[Answer | None], rationale: Rationale | None
+) -> Answered:
     kept = []
     dropped: Counter[str] = Counter()
     for row, answer in zip(rows, answers, strict=True):
@@ -127,8 +133,12 @@ def _as_references(rows: Sequence[Row], answers: Sequence[Answer | None]) -> Ans
             dropped["answer_cut_off"] += 1
         elif not text.strip():
             dropped["answer_empty"] += 1
-        else:
+        elif rationale is None:
             kept.append(replace(row, reference=text))
+        elif (parts := parted(text, rationale)) is None:
+            dropped["answer_unmarked"] += 1
+        else:
+            kept.append(replace(row, rationale=parts[0], reference=parts[1]))
     if dropped["teacher_failed"] == len(rows):
         reason = next((a.reason for a in answers if isinstance(a, Failure)), "no answer")
         raise InfrastructureError(

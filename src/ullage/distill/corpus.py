@@ -32,6 +32,8 @@ class Row:
     """Everything before the final answer; the last turn is the user's."""
     reference: str | None
     """The final answer the corpus gives, where it gives one."""
+    rationale: str | None = None
+    """How that answer is come by, where somebody says so."""
 
     @property
     def messages(self) -> tuple[Message, ...]:
@@ -61,6 +63,8 @@ class Corpus:
         for part in (self.train, self.held_out):
             for row in part:
                 turns = [[message.role, message.content] for message in row.messages]
+                if row.rationale is not None:
+                    turns.append(["rationale", row.rationale])
                 hasher.update(json.dumps(turns, sort_keys=True).encode() + b"\n")
             hasher.update(b"--\n")
         return hasher.hexdigest()
@@ -70,7 +74,8 @@ def read_rows(path: Path) -> tuple[list[Row], str]:
     """The rows of a JSONL corpus and the sha256 of its bytes.
 
     A line is ``{"messages": [{"role", "content"}, ...]}``; the final answer is the last message if
-    that is the assistant's, or ``"reference"``. Other keys are kept by their owner and ignored.
+    that is the assistant's, or ``"reference"``, and ``"rationale"`` may say how it is come by.
+    Other keys are kept by their owner and ignored.
 
     Raises:
         InputError: naming file, line, what was found and what would do.
@@ -194,7 +199,12 @@ def _row(where: str, number: int, line: str) -> Row:
         )
     if reference is not None and not reference.strip():
         raise InputError(f"{where}: the reference is empty; write an answer or leave it out")
-    return Row(number, tuple(turns), reference)
+    rationale = data.get("rationale")
+    if rationale is not None and not (isinstance(rationale, str) and rationale.strip()):
+        raise InputError(
+            f'{where}: "rationale" is no text; write the steps to the answer or leave it out'
+        )
+    return Row(number, tuple(turns), reference, rationale)
 
 
 def _message(where: str, index: int, message: Any) -> Message:

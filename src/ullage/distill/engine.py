@@ -24,7 +24,7 @@ from ullage.config.models import Distill
 from ullage.distill.checkpoint import quiet
 from ullage.distill.module import DistillationModule, collate
 from ullage.distill.muon import Muon
-from ullage.distill.objectives import IGNORED
+from ullage.distill.objectives import Objective, label_counts
 from ullage.distill.own import OwnWords
 from ullage.distill.recipe import planned_steps
 from ullage.distill.rendering import Example
@@ -110,18 +110,19 @@ class Tally:
     """Sums of loss terms over labels since the last `take`."""
 
     sums: dict[str, float] = field(default_factory=dict)
-    labels: int = 0
+    labels: list[int] = field(default_factory=lambda: [0, 0, 0])
+    """As `label_counts` has them."""
 
-    def add(self, outputs: dict[str, torch.Tensor], labels: int) -> None:
-        """Count one batch."""
+    def add(self, outputs: dict[str, torch.Tensor], labels: torch.Tensor) -> None:
+        """Count one batch and its `label_counts`."""
         for name, value in outputs.items():
             if name != "loss":
                 self.sums[name] = self.sums.get(name, 0.0) + float(value)
-        self.labels += labels
+        self.labels = [sum(both) for both in zip(self.labels, labels.tolist(), strict=True)]
 
-    def means(self) -> dict[str, float]:
-        """Nats per label of each term."""
-        return {name: total / max(self.labels, 1) for name, total in self.sums.items()}
+    def means(self, objective: Objective) -> dict[str, float]:
+        """Each term per label it counts at."""
+        return objective.mean(self.sums, self.labels)
 
 
 _BESIDE = "beside.safetensors"
@@ -190,6 +191,13 @@ class DistillationTrainer(Trainer):
         batches = [{name: one.to(device) for name, one in batch.items()} for batch in batches]
         return batches, self._get_num_items_in_batch(batches, device)
 
+    def _get_num_items_in_batch(self, batch_samples: list[Any], device: Any) -> Any:
+        """`label_counts` of a step: terms on a part of the tokens are means over that part."""
+        if not batch_samples:
+            return None
+        counts = [label_counts(batch["labels"], batch["rationale"]) for batch in batch_samples]
+        return torch.stack(counts).sum(dim=0).to(device)
+
     def create_optimizer(self, model: Any = None) -> Any:
         """The recipe's."""
         if self._optimiser == "muon" and self.optimizer is None:
@@ -210,7 +218,7 @@ class DistillationTrainer(Trainer):
         lengths = inputs.pop("lengths")
         inputs.pop("rows")
         self.tokens += int(lengths.sum())
-        labels = int((inputs["labels"] != IGNORED).sum())
+        labels = label_counts(inputs["labels"], inputs["rationale"])
         # By steps and not by what was seen since: a resumed run reads the same weights.
         module = self.accelerator.unwrap_model(model)
         module.at(self.state.global_step / self.state.max_steps)
@@ -263,7 +271,8 @@ class _Watch(TrainerCallback):
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         trainer = self.trainer
         assert trainer is not None  # noqa: S101 - set right after construction
-        terms = trainer.tally.means()
+        module: Any = trainer.accelerator.unwrap_model(trainer.model)
+        terms = trainer.tally.means(module.objective)
         trainer.tally = Tally()
         if not all(math.isfinite(value) for value in terms.values()):
             raise InputError(
@@ -394,10 +403,10 @@ def mean_terms(
         batch = collate(ordered[start : start + recipe.batch_size])
         batch = {name: tensor.to(device) for name, tensor in batch.items()}
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=recipe.dtype == "bfloat16"):
-            tally.add(module(**batch), int((batch["labels"] != IGNORED).sum()))
+            tally.add(module(**batch), label_counts(batch["labels"], batch["rationale"]))
         if report is not None:
             report(min(start + recipe.batch_size, len(ordered)), len(ordered))
-    means = tally.means()
+    means = tally.means(module.objective)
     weighted = sum(weight * means[name] for name, weight in module.objective.weights.items())
     return {"loss": weighted, **means}
 

@@ -18,9 +18,9 @@ from transformers import AutoModelForCausalLM
 
 from ullage.distill.checkpoint import load_config
 from ullage.distill.chunked import CHUNK, CHUNK_ELSEWHERE
-from ullage.distill.corpus import Row
 from ullage.distill.job import Job
 from ullage.distill.layers import chosen_layers
+from ullage.distill.rationales import Lesson, lessons, planned
 from ullage.distill.recipe import planned_steps
 from ullage.distill.rendering import render
 from ullage.distill.students import start_arm, start_tokenizer
@@ -59,8 +59,9 @@ def forecast(job: Job) -> dict[str, Any]:
     """
     recipe, settings = job.recipe, job.recipe.settings
     student, teacher = _shapes(job)
-    read, supervised = _tokens(job, job.corpus.train)
-    steps = planned_steps(settings, len(job.corpus.train))
+    read, supervised = _tokens(job, list(lessons(job.corpus.train, recipe.rationale)))
+    in_all = planned(job.corpus.train, recipe.rationale, answers=recipe.asks_answers)
+    steps = planned_steps(settings, in_all)
     rows = steps * settings.batch_size * settings.gradient_accumulation
     work = 3.0 * student.forward(rows * read, read, rows * supervised)
     if teacher is not None:
@@ -85,7 +86,7 @@ def forecast(job: Job) -> dict[str, Any]:
         "tokens": {
             "per_row": round(read, 1),
             "supervised_per_row": round(supervised, 1),
-            "rows_counted": min(SAMPLE, len(job.corpus.train)),
+            "rows_counted": min(SAMPLE, in_all),
             "teacher_reads": round(rows * read) if teacher is not None else 0,
             "teacher_writes_at_most": prompts * settings.generate_max_tokens
             if recipe.asks_answers
@@ -121,13 +122,15 @@ def _shape(config: Any) -> Shape:
     )
 
 
-def _tokens(job: Job, rows: Sequence[Row]) -> tuple[float, float]:
-    """Tokens and supervised tokens of a row, on average over a sample spread over the corpus."""
+def _tokens(job: Job, rows: Sequence[Lesson]) -> tuple[float, float]:
+    """Tokens and supervised tokens of a lesson, on average over a sample spread over the corpus."""
     tokenizer = start_tokenizer(job.recipe, job.root)
     sample = rows[:: max(len(rows) // SAMPLE, 1)][:SAMPLE]
     read = supervised = 0
     for row in sample:
-        example = render(tokenizer, row.messages, job.recipe.settings.max_length)
+        example = render(
+            tokenizer, row.messages, job.recipe.settings.max_length, final_only=row.repeated
+        )
         read += 0 if example is None else len(example.ids)
         supervised += 0 if example is None else example.supervised
     return read / len(sample), supervised / len(sample)

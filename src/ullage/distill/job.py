@@ -11,6 +11,7 @@ from ullage.config.models import Arm
 from ullage.distill import ledger as ledgers
 from ullage.distill.corpus import Corpus
 from ullage.distill.presets import reasons
+from ullage.distill.rationales import without
 from ullage.distill.recipe import Recipe
 from ullage.distill.signals import Signal
 from ullage.models.registry import open_model
@@ -49,6 +50,7 @@ class Job:
                 "dropped": dict(corpus.dropped),
                 "audit_items_compared": self.items_compared,
                 "used_digest": corpus.digest,
+                "without_rationale": self._without_rationale,
             },
             "why": reasons(recipe.settings),
             "teacher_signal": {
@@ -56,6 +58,14 @@ class Job:
                 "not_used": sorted(signal for signal in Signal if signal not in recipe.eats),
             },
         }
+
+    @property
+    def _without_rationale(self) -> dict[str, int] | None:
+        """Rows that teach their answer alone, where rationales are learnt."""
+        if self.recipe.rationale is None:
+            return None
+        sides = {"train": self.corpus.train, "held_out": self.corpus.held_out}
+        return {name: without(rows) for name, rows in sides.items()}
 
 
 def identity(arm: Arm, root: Path) -> str:

@@ -26,9 +26,10 @@ from ullage.distill.module import (
     require_plain_head,
 )
 from ullage.distill.own import OwnWords, Writer, turn_ends
+from ullage.distill.rationales import lessons
 from ullage.distill.rendering import Example, render
 from ullage.distill.result import Progress, Report, Stage
-from ullage.distill.signals import Signal
+from ullage.distill.signals import IN_WORDS
 from ullage.distill.students import aligned, load_base, make_base
 from ullage.distill.terms import build_objective
 from ullage.errors import InputError
@@ -119,6 +120,7 @@ def _rendered(job: Job, tokenizer: Any, rows: Sequence[Row]) -> RenderedRows:
             "rows",
             "read",
             "supervised",
+            "rationale",
             "masked",
             "rows_truncated",
             "supervised_cut",
@@ -128,13 +130,14 @@ def _rendered(job: Job, tokenizer: Any, rows: Sequence[Row]) -> RenderedRows:
         0,
     )
     examples = []
-    for row in rows:
+    for lesson in lessons(rows, job.recipe.rationale):
         example = render(
             tokenizer,
-            row.messages,
+            lesson.messages,
             settings.max_length,
             # Earlier assistant turns of a prompt are the corpus's words, not the teacher's.
-            final_only=job.recipe.asks_answers,
+            final_only=job.recipe.asks_answers or lesson.repeated,
+            rationale=lesson.rationale,
         )
         if example is None:
             counts["rows_template_rewrites"] += 1
@@ -148,6 +151,7 @@ def _rendered(job: Job, tokenizer: Any, rows: Sequence[Row]) -> RenderedRows:
         counts["rows"] += 1
         counts["read"] += len(example.ids)
         counts["supervised"] += example.supervised
+        counts["rationale"] += len(example.rationale)
     counts["masked"] = counts["read"] - counts["supervised"]
     return RenderedRows(examples, counts)
 
@@ -232,7 +236,9 @@ def _own_words(
     terms = _measured(job, module, answered, "measure", watched)
     assert terms is not None  # noqa: S101 - there are rows
     # Of its own words none is right, so that a term on labels has nothing to say of them.
-    blind = {term.name for term in module.objective.every if term.eats in (None, Signal.TEXT)}
+    blind = {
+        term.name for term in module.objective.every if term.eats is None or term.eats in IN_WORDS
+    }
     return {key: {name: value for name, value in terms.items() if name not in blind}}
 
 

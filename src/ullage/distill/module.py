@@ -16,9 +16,9 @@ from torch import nn
 from ullage.distill.chunked import TeacherAt, chunked_loss
 from ullage.distill.inner import fit_projections
 from ullage.distill.inside import Inside, Wanted, listening
-from ullage.distill.objectives import IGNORED, OWN, Objective
+from ullage.distill.objectives import IGNORED, OWN, Objective, label_counts
 from ullage.distill.rendering import Example
-from ullage.distill.signals import Signal
+from ullage.distill.signals import IN_WORDS, Signal
 from ullage.distill.vocabulary import VocabularyMap
 from ullage.errors import InputError
 
@@ -75,7 +75,7 @@ class DistillationModule(nn.Module):
             chunk: positions per head application; left out, what suits the device.
         """
         super().__init__()
-        if objective.eats - {Signal.TEXT} and teacher is None:
+        if objective.eats - IN_WORDS and teacher is None:
             eats = ", ".join(sorted(objective.eats))
             raise ValueError(f"the objective eats {eats}, and no teacher gives them")
         self.student = student
@@ -112,6 +112,7 @@ class DistillationModule(nn.Module):
         self,
         input_ids: torch.Tensor,
         labels: torch.Tensor,
+        rationale: torch.Tensor | None = None,
         num_items_in_batch: torch.Tensor | int | None = None,
     ) -> dict[str, torch.Tensor]:
         """The loss of a right-padded batch.
@@ -120,15 +121,19 @@ class DistillationModule(nn.Module):
             input_ids: (B, T).
             labels: (B, T), already shifted; `IGNORED` where nothing is supervised, `OWN` where
                 no token is right and a divergence counts all the same.
-            num_items_in_batch: labels in all micro-batches of the step; left out: in this one.
+            rationale: (B, T), where the label belongs to a rationale; left out, nowhere.
+            num_items_in_batch: `label_counts` of all micro-batches of the step, or one number where
+                no term is on a part of the tokens; left out: of this one.
 
         Returns:
             ``loss``, a scalar; and per term its sum over labels, detached.
         """
         mask_BT = labels != IGNORED
-        items = mask_BT.sum() if num_items_in_batch is None else num_items_in_batch
+        if num_items_in_batch is None:
+            num_items_in_batch = label_counts(labels, rationale)
+        objective = self.objective.over(torch.as_tensor(num_items_in_batch).expand(3))
         # A batch without a label has loss 0, not 0/0.
-        scale = 1.0 / max(int(items), 1)
+        scale = 1.0 / max(objective.labels[0], 1)
         with listening(self.student, self._wanted(0)) as inside:
             hidden_NH = trunk(self.student, input_ids)[mask_BT]
         teacher_at, teacher_inside = self._taught(input_ids, mask_BT)
@@ -142,8 +147,9 @@ class DistillationModule(nn.Module):
                 head.weight,
                 getattr(head, "bias", None),
                 labels_N.masked_fill(labels_N == OWN, IGNORED),
-                self.objective,
+                objective,
                 teacher_at,
+                rationale_N=None if rationale is None else rationale[mask_BT],
                 scale=scale,
                 chunk=self.chunk,
             )
@@ -155,7 +161,7 @@ class DistillationModule(nn.Module):
                 for term in self.objective.inner
             }
             terms |= {name: value.detach() for name, value in values.items()}
-            losses.append(scale * self.objective.total(values))
+            losses.append(scale * objective.total(values))
         return {"loss": torch.stack(losses).sum(), **terms}
 
     def _taught(
@@ -229,7 +235,9 @@ def collate(examples: Sequence[Example]) -> Batch:
     length = max(len(example.ids) for example in examples)
     ids_BT = torch.zeros((len(examples), length), dtype=torch.long)
     labels_BT = torch.full((len(examples), length), IGNORED)
+    rationale_BT = torch.zeros((len(examples), length), dtype=torch.bool)
     for row, example in enumerate(examples):
         ids_BT[row, : len(example.ids)] = torch.tensor(example.ids)
         labels_BT[row, : len(example.labels)] = torch.tensor(example.labels)
-    return {"input_ids": ids_BT, "labels": labels_BT}
+        rationale_BT[row, example.rationale.start : example.rationale.stop] = True
+    return {"input_ids": ids_BT, "labels": labels_BT, "rationale": rationale_BT}

@@ -7,15 +7,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ullage.config.models import Arm, Config, Distill, OnPolicy
-from ullage.config.objective import Relation, TermSettings
+from ullage.config.models import Arm, Config, Distill, OnPolicy, Rationale
+from ullage.config.objective import OuterSettings, Relation, TermSettings
 from ullage.distill import presets
 from ullage.distill.signals import Signal, require_signals
 from ullage.errors import InputError
 
 _ELSEWHERE = {"output", "save_steps", "corpus", "teacher", "student"}
 """Settings that say where or how often things are written, and names a digest stands for."""
-_WRITTEN_OUT = {"method", "objective", "text", "temperature", "cross_entropy", "on_policy"}
+_WRITTEN_OUT = {
+    "method",
+    "objective",
+    "text",
+    "temperature",
+    "cross_entropy",
+    "on_policy",
+    "rationale",
+}
 """Settings that come to the terms: two ways to write the same terms are one recipe."""
 _WHITE_BOX = frozenset({Signal.LOGITS, Signal.HIDDEN, Signal.ATTENTION})
 """Signals that take the teacher's weights, in memory while the student trains."""
@@ -88,6 +96,11 @@ class Recipe:
         return presets.on_policy(self.settings)
 
     @property
+    def rationale(self) -> Rationale | None:
+        """How the student learns the steps to an answer, if it does."""
+        return presets.rationale(self.settings)
+
+    @property
     def described(self) -> dict[str, Any]:
         """The settings as the ledger keeps them."""
         return {
@@ -95,6 +108,7 @@ class Recipe:
             "objective": self._written_out,
             "text": presets.text(self.settings),
             "on_policy": None if self.on_policy is None else self.on_policy.model_dump(),
+            "rationale": None if self.rationale is None else self.rationale.model_dump(),
             "seed": self.seed,
         }
 
@@ -115,6 +129,7 @@ class Recipe:
             "objective": self._written_out,
             "text": presets.text(self.settings),
             "on_policy": None if self.on_policy is None else self.on_policy.model_dump(),
+            "rationale": None if self.rationale is None else self.rationale.model_dump(),
             "seed": self.seed,
             "teacher": teacher,
             "start": start,
@@ -152,6 +167,7 @@ def resolve_recipe(config: Config, root: Path) -> Recipe:
             "of the objective asks the teacher; add a divergence, as {term: generalised-jsd}"
         )
     _require_company(terms, settings.batch_size)
+    _require_rationales(terms, settings)
     copies = presets.PRESETS[settings.method].copies_teacher
     if (settings.student is None) == (settings.layers is None) and not (
         copies and settings.student is None
@@ -181,6 +197,18 @@ def _require_company(terms: tuple[TermSettings, ...], batch_size: int) -> None:
             raise InputError(
                 f"distill.batch_size: {batch_size}, and '{term.term}' relates rows of one batch; "
                 f"make it {least} or more"
+            )
+
+
+def _require_rationales(terms: tuple[TermSettings, ...], settings: Distill) -> None:
+    """A term on rationales wants some."""
+    if presets.rationale(settings) is not None:
+        return
+    for term in terms:
+        if isinstance(term, OuterSettings) and term.tokens != "all":
+            raise InputError(
+                f"distill.objective: '{term.called}' is on the tokens of the {term.tokens}, and no "
+                "rationale is learnt; add distill.rationale: {learnt: task}, or use tokens: all"
             )
 
 

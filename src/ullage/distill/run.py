@@ -17,6 +17,7 @@ from ullage.distill import ledger as ledgers
 from ullage.distill.answers import teacher_answers
 from ullage.distill.corpus import Corpus, prepare
 from ullage.distill.job import Job, identity
+from ullage.distill.rationales import planned, used
 from ullage.distill.recipe import Recipe, planned_steps, resolve_recipe
 from ullage.distill.result import DistillResult, Report, Stopped
 from ullage.errors import InfrastructureError, InputError
@@ -56,7 +57,9 @@ def run_distill(
     if made is not None:
         return _result("reused", job, made)
     if plan_only:
-        steps = planned_steps(job.recipe.settings, len(job.corpus.train))
+        recipe = job.recipe
+        rows = planned(job.corpus.train, recipe.rationale, answers=recipe.asks_answers)
+        steps = planned_steps(recipe.settings, rows)
         from ullage.distill.forecast import forecast
 
         return _result("planned", job, {**job.facts(), "steps": steps, "forecast": forecast(job)})
@@ -104,6 +107,7 @@ def _job(recipe: Recipe, config: Config, root: Path) -> Job:
         audit_items=items,
         needs_reference=not recipe.asks_answers,
     )
+    corpus = used(corpus, recipe.rationale, answers=recipe.asks_answers)
     teacher = identity(recipe.teacher, root)
     start = teacher
     if recipe.start != recipe.teacher.model:
@@ -167,6 +171,7 @@ def _answered(job: Job, report: Report | None) -> Corpus:
         max_tokens=recipe.settings.generate_max_tokens,
         temperature=recipe.settings.generate_temperature,
         seed=recipe.seed,
+        rationale=recipe.rationale,
         report=report,
     )
     held = {row.line for row in corpus.held_out}
