@@ -528,6 +528,11 @@ class Distill(Strict):
     """For `text: answers`: length of the teacher's answers."""
     generate_temperature: Annotated[float, Field(ge=0.0)] = 0.0
     """For `text: answers`: 0 is greedy."""
+    generate_samples: PositiveInt = 1
+    """For `text: answers`: answers to each prompt, of which `selection` chooses one."""
+    selection: str = "majority"
+    """`majority`: the answer given most often; `self-consistency`: one that comes to the number
+    that most of them come to (arXiv 2203.11171); or `module:function`, a scorer of yours."""
 
     @model_validator(mode="after")
     def _terms_fit_together(self) -> Self:

@@ -88,7 +88,9 @@ def forecast(job: Job) -> dict[str, Any]:
             "supervised_per_row": round(supervised, 1),
             "rows_counted": min(SAMPLE, in_all),
             "teacher_reads": round(rows * read) if teacher is not None else 0,
-            "teacher_writes_at_most": prompts * settings.generate_max_tokens
+            "teacher_writes_at_most": prompts
+            * settings.generate_samples
+            * settings.generate_max_tokens
             if recipe.asks_answers
             else 0,
         },

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,9 @@ class Job:
     """Of the recipe: equal for equal settings, seed, models and rows, whatever their names and
     places. Taken before a teacher's answers replace references, which follow from it."""
 
+    samples: Mapping[str, int] | None = None
+    """What became of the teacher's answers, once it has given them."""
+
     def facts(self) -> dict[str, Any]:
         """What the ledger says before any weight is loaded."""
         recipe, corpus = self.recipe, self.corpus
@@ -52,6 +56,7 @@ class Job:
                 "used_digest": corpus.digest,
                 "without_rationale": self._without_rationale,
             },
+            "answers": None if self.samples is None else dict(self.samples),
             "why": reasons(recipe.settings),
             "teacher_signal": {
                 "used": sorted(recipe.eats),

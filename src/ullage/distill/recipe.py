@@ -10,6 +10,7 @@ from typing import Any
 from ullage.config.models import Arm, Config, Distill, OnPolicy, Rationale
 from ullage.config.objective import OuterSettings, Relation, TermSettings
 from ullage.distill import presets
+from ullage.distill.selection import Selection, selection
 from ullage.distill.signals import Signal, require_signals
 from ullage.errors import InputError
 
@@ -79,6 +80,8 @@ class Recipe:
     """What is minimised, everything written out."""
     eats: frozenset[Signal]
     """What it takes from the teacher."""
+    selection: Selection
+    """Which of the teacher's answers is learnt."""
 
     @property
     def needs_weights(self) -> bool:
@@ -109,6 +112,7 @@ class Recipe:
             "text": presets.text(self.settings),
             "on_policy": None if self.on_policy is None else self.on_policy.model_dump(),
             "rationale": None if self.rationale is None else self.rationale.model_dump(),
+            "scorer": self.selection.digest,
             "seed": self.seed,
         }
 
@@ -130,6 +134,7 @@ class Recipe:
             "text": presets.text(self.settings),
             "on_policy": None if self.on_policy is None else self.on_policy.model_dump(),
             "rationale": None if self.rationale is None else self.rationale.model_dump(),
+            "scorer": self.selection.digest,
             "seed": self.seed,
             "teacher": teacher,
             "start": start,
@@ -166,6 +171,11 @@ def resolve_recipe(config: Config, root: Path) -> Recipe:
             "distill.on_policy: the student's own words have no right answer to learn, and no term "
             "of the objective asks the teacher; add a divergence, as {term: generalised-jsd}"
         )
+    if answers and settings.generate_samples > 1 and settings.generate_temperature == 0:
+        raise InputError(
+            f"distill.generate_samples: {settings.generate_samples} greedy answers are one answer; "
+            "set distill.generate_temperature above 0, as 0.7"
+        )
     _require_company(terms, settings.batch_size)
     _require_rationales(terms, settings)
     copies = presets.PRESETS[settings.method].copies_teacher
@@ -187,7 +197,8 @@ def resolve_recipe(config: Config, root: Path) -> Recipe:
             "distill.student"
         )
     paths = Paths(_under(root, settings.corpus), _under(root, settings.output))
-    return Recipe(settings, config.seed, teacher, start, paths, terms, eats)
+    chosen_by = selection(settings.selection, root)
+    return Recipe(settings, config.seed, teacher, start, paths, terms, eats, chosen_by)
 
 
 def _require_company(terms: tuple[TermSettings, ...], batch_size: int) -> None:

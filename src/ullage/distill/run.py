@@ -14,8 +14,8 @@ from typing import Any
 from ullage.collect.lock import run_lock
 from ullage.config.models import Arm, Config
 from ullage.distill import ledger as ledgers
-from ullage.distill.answers import teacher_answers
-from ullage.distill.corpus import Corpus, prepare
+from ullage.distill.answers import Asking, teacher_answers
+from ullage.distill.corpus import prepare
 from ullage.distill.job import Job, identity
 from ullage.distill.rationales import planned, used
 from ullage.distill.recipe import Recipe, planned_steps, resolve_recipe
@@ -136,14 +136,17 @@ def _already_made(job: Job) -> dict[str, Any] | None:
 
 
 def _claim_work(job: Job, *, resume: bool) -> None:
-    """Make sure the work folder is of this recipe, so that no checkpoint of another is resumed."""
+    """Make sure the work folder is of this recipe, so that no checkpoint of another is resumed.
+
+    Answers are found by what was asked: a recipe that changed before training goes on with them.
+    """
     paths = job.recipe.paths
     claim = paths.work / "recipe.json"
     found = json.loads(claim.read_bytes())["recipe_digest"] if claim.exists() else None
     if not resume or found is None:
         shutil.rmtree(paths.checkpoints, ignore_errors=True)
         paths.before.unlink(missing_ok=True)
-    elif found != job.digest:
+    elif found != job.digest and (paths.checkpoints.exists() or paths.before.exists()):
         raise InputError(
             f"{paths.work}: holds unfinished work of recipe {found}, this is recipe {job.digest}; "
             "finish that one, remove the folder, or name another distill.output"
@@ -154,24 +157,28 @@ def _claim_work(job: Job, *, resume: bool) -> None:
 def _make(job: Job, report: Report | None) -> dict[str, Any]:
     """The long part. Answers come first: the teacher that gives them need not be kept loaded."""
     if job.recipe.asks_answers:
-        job = replace(job, corpus=_answered(job, report))
+        job = _answered(job, report)
     # Here and not above: a refusal and `import ullage.distill` need no torch.
     from ullage.distill.making import make_student
 
     return make_student(job, report)
 
 
-def _answered(job: Job, report: Report | None) -> Corpus:
-    """The corpus with the teacher's answers in place of its references."""
+def _answered(job: Job, report: Report | None) -> Job:
+    """The job with the teacher's answers in place of its corpus's references."""
     recipe, corpus = job.recipe, job.corpus
     answered = teacher_answers(
         asyncio.run(open_model(recipe.teacher, job.root)),
         [*corpus.train, *corpus.held_out],
         recipe.paths.answers,
-        max_tokens=recipe.settings.generate_max_tokens,
-        temperature=recipe.settings.generate_temperature,
-        seed=recipe.seed,
-        rationale=recipe.rationale,
+        Asking(
+            max_tokens=recipe.settings.generate_max_tokens,
+            temperature=recipe.settings.generate_temperature,
+            seed=recipe.seed,
+            selection=recipe.selection,
+            samples=recipe.settings.generate_samples,
+            rationale=recipe.rationale,
+        ),
         report=report,
     )
     held = {row.line for row in corpus.held_out}
@@ -183,4 +190,5 @@ def _answered(job: Job, report: Report | None) -> Corpus:
             "distill.generate_max_tokens or check the teacher"
         )
     dropped = {**corpus.dropped, **answered.dropped}
-    return replace(corpus, train=train, held_out=held_out, dropped=dropped)
+    corpus = replace(corpus, train=train, held_out=held_out, dropped=dropped)
+    return replace(job, corpus=corpus, samples=answered.samples)
