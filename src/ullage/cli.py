@@ -9,7 +9,7 @@ import os
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -212,7 +212,10 @@ def distill(
 ) -> None:
     """Make the student and the ledger of its making."""
     from ullage.distill import run_distill
+    from ullage.distill.processes import Processes
 
+    if not Processes.of_environment().is_first:
+        _distil_beside(config, override, plan_only)
     loaded = _load(config, override)
     with _reporter(json_, loaded) as reporter:
         result = run_distill(
@@ -222,6 +225,19 @@ def distill(
         _print_json(dict(result.ledger))
     else:
         typer.echo(result.summary())
+
+
+def _distil_beside(config: Path, override: Overrides, plan_only: bool) -> NoReturn:
+    """Distil together with the process that speaks, in silence."""
+    from ullage.distill import run_distill
+
+    try:
+        loaded = _load(config, override)
+        run_distill(loaded.config, loaded.root, plan_only=plan_only)
+    except UllageError as error:
+        # Not typer's exit, of which 130 would be taken for a Ctrl-C and told.
+        sys.exit(error.exit_code)
+    sys.exit(0)
 
 
 @app.command()

@@ -24,8 +24,9 @@ from ullage.config.models import Distill
 from ullage.distill.checkpoint import quiet
 from ullage.distill.module import DistillationModule, collate
 from ullage.distill.muon import Muon
-from ullage.distill.objectives import Objective, label_counts
+from ullage.distill.objectives import IGNORED, Objective, label_counts
 from ullage.distill.own import OwnWords
+from ullage.distill.processes import ALONE, Processes
 from ullage.distill.recipe import planned_steps
 from ullage.distill.rendering import Example
 from ullage.distill.result import Progress, Report, Stopped
@@ -66,16 +67,32 @@ def stop_on_signal() -> Iterator[Stop]:
         restore()
 
 
+BLANK = -1
+"""A row with nothing to learn. The last of a dataset's rows, by its index as by its name."""
+
+
 class RowOrder(Sampler[int]):
     """Rows in random order, similar lengths together: a pure function of seed and epoch.
 
     Trainer's own grouping draws from the global generator, which a resumed epoch cannot replay.
     """
 
-    def __init__(self, lengths: Sequence[int], batch_size: int, seed: int) -> None:
+    def __init__(
+        self, lengths: Sequence[int], batch_size: int, seed: int, multiple: int = 1
+    ) -> None:
+        """Prepare to order rows.
+
+        Args:
+            lengths: of the rows, in tokens.
+            batch_size: rows of a step.
+            seed: of the order.
+            multiple: the number of rows is filled up to one of it with `BLANK`, so that each of
+                several processes has as many batches.
+        """
         self._lengths = lengths
         self._batch_size = batch_size
         self._seed = seed
+        self._blanks = -len(lengths) % multiple
         self._epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -83,7 +100,7 @@ class RowOrder(Sampler[int]):
         self._epoch = epoch
 
     def __len__(self) -> int:
-        return len(self._lengths)
+        return len(self._lengths) + self._blanks
 
     def __iter__(self) -> Iterator[int]:
         generator = torch.Generator().manual_seed((self._seed << 20) + self._epoch)
@@ -103,6 +120,7 @@ class RowOrder(Sampler[int]):
             yield from whole[index]
         for batch in short:
             yield from batch
+        yield from [BLANK] * self._blanks
 
 
 @dataclass(slots=True)
@@ -151,8 +169,10 @@ class DistillationTrainer(Trainer):
         """Tokens read in this session, padding not counted."""
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
-        batch = self.args.train_batch_size * self.args.gradient_accumulation_steps
-        return RowOrder(self._lengths, batch, self.args.seed)
+        together = self.args.train_batch_size * self.args.world_size
+        batch = together * self.args.gradient_accumulation_steps
+        multiple = together if self.args.world_size > 1 else 1
+        return RowOrder(self._lengths, batch, self.args.seed, multiple)
 
     def _rows_of(self, step: int) -> list[int]:
         """Rows that a step reads; none after the last."""
@@ -174,11 +194,6 @@ class DistillationTrainer(Trainer):
         batches, items = super().get_batch_samples(epoch_iterator, num_batches, device)
         if self._own is None or not batches:
             return batches, items
-        if self.accelerator.num_processes > 1:
-            raise InputError(
-                "distill.on_policy: answers are written in one process, this run has "
-                f"{self.accelerator.num_processes}; run it in one"
-            )
         module: Any = self.accelerator.unwrap_model(self.model)
         step = self.state.global_step
         read = sorted(row for batch in batches for row in batch["rows"].tolist())
@@ -196,7 +211,30 @@ class DistillationTrainer(Trainer):
         if not batch_samples:
             return None
         counts = [label_counts(batch["labels"], batch["rationale"]) for batch in batch_samples]
-        return torch.stack(counts).sum(dim=0).to(device)
+        return self.of_all(torch.stack(counts).sum(dim=0).to(device))
+
+    def of_all(self, numbers: torch.Tensor) -> torch.Tensor:
+        """Their sum over all processes."""
+        if self.args.world_size == 1:
+            return numbers
+        summed: torch.Tensor = self.accelerator.reduce(numbers, reduction="sum")
+        return summed
+
+    def gather_tally(self, *, stop: bool) -> bool:
+        """Count what all processes have seen, and hear whether one of them is to stop."""
+        names = list(self.tally.sums)
+        told = [float(stop), *self.tally.labels, *(self.tally.sums[name] for name in names)]
+        stops, *seen = self.of_all(
+            torch.tensor(told, dtype=torch.float64, device=self.args.device)
+        ).tolist()
+        self.tally.labels = [int(count) for count in seen[:3]]
+        self.tally.sums = dict(zip(names, seen[3:], strict=True))
+        return bool(stops)
+
+    @property
+    def is_sharded(self) -> bool:
+        """Whether each process holds a part of the weights alone."""
+        return bool(self.is_fsdp_enabled or self.is_deepspeed_enabled)
 
     def create_optimizer(self, model: Any = None) -> Any:
         """The recipe's."""
@@ -247,9 +285,7 @@ class DistillationTrainer(Trainer):
         module: Any = self.accelerator.unwrap_model(self.model)
         super()._load_from_checkpoint(resume_from_checkpoint, model=module.student)
         module.student.tie_weights()
-        beside = Path(resume_from_checkpoint) / _BESIDE
-        if beside.exists():
-            module.inner.load_state_dict(load_file(beside))
+        load_beside(module, Path(resume_from_checkpoint))
         if self._own is not None:
             self._own.load(Path(resume_from_checkpoint))
 
@@ -272,6 +308,7 @@ class _Watch(TrainerCallback):
         trainer = self.trainer
         assert trainer is not None  # noqa: S101 - set right after construction
         module: Any = trainer.accelerator.unwrap_model(trainer.model)
+        wanted = trainer.gather_tally(stop=self._stop.wanted)
         terms = trainer.tally.means(module.objective)
         trainer.tally = Tally()
         if not all(math.isfinite(value) for value in terms.values()):
@@ -279,7 +316,7 @@ class _Watch(TrainerCallback):
                 f"distill: the loss is {terms} at step {state.global_step}; lower "
                 "distill.learning_rate or use dtype: float32"
             )
-        if self._stop.wanted and state.global_step < state.max_steps:
+        if wanted and state.global_step < state.max_steps:
             control.should_save = True
             control.should_training_stop = True
         if self._report is not None:
@@ -306,6 +343,8 @@ class Trained:
     """Step this session started at."""
     tokens: int
     """Read in this session."""
+    parted: Path | None = None
+    """Where the whole weights are, if each process is left with a part of them (FSDP, ZeRO)."""
 
 
 def train(
@@ -318,6 +357,7 @@ def train(
     stop: Stop,
     report: Report | None = None,
     own: OwnWords | None = None,
+    processes: Processes = ALONE,
 ) -> Trained:
     """Train until done or stopped, from the last whole checkpoint where there is one.
 
@@ -330,6 +370,7 @@ def train(
         stop: looked at after every step.
         report: called after every step.
         own: of on-policy recipes.
+        processes: that train together, each on its share of every step.
 
     Raises:
         Stopped: the wish was granted; a checkpoint is on disk.
@@ -337,19 +378,20 @@ def train(
         InfrastructureError: a checkpoint cannot be written.
     """
     watch = _Watch(stop, report)
-    steps = planned_steps(recipe, len(examples))
+    steps = planned_steps(recipe, len(examples), processes.size)
     trainer = DistillationTrainer(
         lengths=[len(example.ids) for example in examples],
         optimiser=recipe.optimiser,
         own=own,
         model=module,
         args=_arguments(recipe, steps, seed, checkpoints),
-        train_dataset=list(enumerate(examples)),
+        train_dataset=[*enumerate(examples), (BLANK, Example((0,), (IGNORED,)))],
         data_collator=_collate_rows,
         callbacks=[watch],
     )
     watch.trainer = trainer
-    last = last_checkpoint(checkpoints)
+    last = processes.first(lambda: last_checkpoint(checkpoints))
+    _require_whole_weights(trainer, recipe)
     resumed_from = 0 if last is None else _step_of(last)
     if last is not None and resumed_from == steps:
         # The Trainer would take one more step before it saw that none was left.
@@ -367,7 +409,8 @@ def train(
             f"stopped at step {trainer.state.global_step} of {steps}, which is saved; run the same "
             "command to go on"
         )
-    return Trained(steps, resumed_from, trainer.tokens)
+    whole = checkpoints / f"checkpoint-{steps}" if trainer.is_sharded else None
+    return Trained(steps, resumed_from, trainer.tokens, whole)
 
 
 @torch.no_grad()
@@ -411,6 +454,21 @@ def mean_terms(
     return {"loss": weighted, **means}
 
 
+def _require_whole_weights(trainer: DistillationTrainer, recipe: Distill) -> None:
+    """Refuse to share out weights where they are wanted whole, or never put together again."""
+    if trainer.is_sharded and recipe.optimiser == "muon":
+        raise InputError(
+            "distill.optimiser: muon wants whole matrices, and FSDP or DeepSpeed shares them out; "
+            "use adamw"
+        )
+    plugin = trainer.accelerator.state.fsdp_plugin if trainer.is_fsdp_enabled else None
+    if plugin is not None and "FULL_STATE_DICT" not in str(plugin.state_dict_type):
+        raise InputError(
+            f"accelerate's configuration: fsdp_state_dict_type is {plugin.state_dict_type}, and a "
+            "student is one whole; set FULL_STATE_DICT"
+        )
+
+
 def last_checkpoint(folder: Path) -> Path | None:
     """The newest whole checkpoint; torn ones (killed while writing) are removed.
 
@@ -425,6 +483,13 @@ def last_checkpoint(folder: Path) -> Path | None:
             continue
         whole.append(path)
     return max(whole, key=_step_of, default=None)
+
+
+def load_beside(module: DistillationModule, checkpoint: Path) -> None:
+    """Take up what is trained beside the student."""
+    beside = checkpoint / _BESIDE
+    if beside.exists():
+        module.inner.load_state_dict(load_file(beside))
 
 
 def _under(prefix: str, weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -447,7 +512,7 @@ def _collate_rows(numbered: Sequence[tuple[int, Example]]) -> dict[str, torch.Te
 
 
 def _arguments(recipe: Distill, steps: int, seed: int, checkpoints: Path) -> TrainingArguments:
-    return TrainingArguments(
+    arguments = TrainingArguments(
         output_dir=str(checkpoints),
         per_device_train_batch_size=recipe.batch_size,
         gradient_accumulation_steps=recipe.gradient_accumulation,
@@ -467,7 +532,12 @@ def _arguments(recipe: Distill, steps: int, seed: int, checkpoints: Path) -> Tra
         logging_nan_inf_filter=False,
         remove_unused_columns=False,
         dataloader_pin_memory=torch.cuda.is_available(),
+        # Every weight is used in every step; looking for others takes time.
+        ddp_find_unused_parameters=False,
         disable_tqdm=True,
         report_to="none",
         log_level="error",
     )
+    # A process that finds several GPUs would split batches among threads, but not the teacher.
+    arguments._n_gpu = min(arguments.n_gpu, 1)
+    return arguments

@@ -61,7 +61,8 @@ def forecast(job: Job) -> dict[str, Any]:
     student, teacher = _shapes(job)
     read, supervised = _tokens(job, list(lessons(job.corpus.train, recipe.rationale)))
     in_all = planned(job.corpus.train, recipe.rationale, answers=recipe.asks_answers)
-    steps = planned_steps(settings, in_all)
+    # In the process that asks: each of several has a share of the rows, as many steps long.
+    steps = planned_steps(settings, in_all, job.processes.size)
     rows = steps * settings.batch_size * settings.gradient_accumulation
     work = 3.0 * student.forward(rows * read, read, rows * supervised)
     if teacher is not None:

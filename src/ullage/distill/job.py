@@ -12,6 +12,7 @@ from ullage.config.models import Arm
 from ullage.distill import ledger as ledgers
 from ullage.distill.corpus import Corpus
 from ullage.distill.presets import reasons
+from ullage.distill.processes import ALONE, Processes
 from ullage.distill.rationales import without
 from ullage.distill.recipe import Recipe
 from ullage.distill.signals import Signal
@@ -36,6 +37,8 @@ class Job:
     """Of the recipe: equal for equal settings, seed, models and rows, whatever their names and
     places. Taken before a teacher's answers replace references, which follow from it."""
 
+    processes: Processes = ALONE
+    """That make it together."""
     samples: Mapping[str, int] | None = None
     """What became of the teacher's answers, once it has given them."""
 
@@ -57,6 +60,7 @@ class Job:
                 "without_rationale": self._without_rationale,
             },
             "answers": None if self.samples is None else dict(self.samples),
+            "processes": self.processes.size,
             "why": reasons(recipe.settings),
             "teacher_signal": {
                 "used": sorted(recipe.eats),

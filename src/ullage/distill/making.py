@@ -16,7 +16,7 @@ from ullage.config.models import Arm
 from ullage.distill import ledger as ledgers
 from ullage.distill.checkpoint import finished_folder, load_model, load_tokenizer, save_model
 from ullage.distill.corpus import Row
-from ullage.distill.engine import Stop, mean_terms, stop_on_signal, train
+from ullage.distill.engine import Stop, load_beside, mean_terms, stop_on_signal, train
 from ullage.distill.job import Job, identity
 from ullage.distill.module import (
     Batch,
@@ -69,7 +69,8 @@ def make_student(job: Job, report: Report | None) -> dict[str, Any]:
         Stopped: asked to stop; what was done is kept.
     """
     started = time.monotonic()
-    base = make_base(job.recipe, job.root, job.start_identity)
+    processes = job.processes
+    base = processes.first(lambda: make_base(job.recipe, job.root, job.start_identity))
     with stop_on_signal() as stop:
         watched = Watched(stop, report)
         student, tokenizer = load_base(job.recipe)
@@ -88,7 +89,9 @@ def make_student(job: Job, report: Report | None) -> dict[str, Any]:
         module.fit_projections(_first_batches(job, module, rows["train"].examples))
         writer = _writer(job, tokenizer, rows["train"].examples)
         own = None if writer is None else OwnWords(writer, rows["train"].examples)
-        before = _before(job, module, rows["held_out"].examples, watched, writer)
+        before = processes.first(
+            lambda: _before(job, module, rows["held_out"].examples, watched, writer)
+        )
         trained = train(
             module,
             rows["train"].examples,
@@ -98,19 +101,38 @@ def make_student(job: Job, report: Report | None) -> dict[str, Any]:
             stop=stop,
             report=report,
             own=own,
+            processes=processes,
         )
-        made = {
-            "tokens": {name: part.counts for name, part in rows.items()},
-            "steps": trained.steps,
-            "loss": _losses(job, module, rows, before, watched, writer),
-            "own_words": None if own is None else own.written,
-        }
-    timing = {
-        "seconds_this_session": round(time.monotonic() - started, 1),
-        "resumed_from_step": trained.resumed_from,
-        "tokens_this_session": trained.tokens,
-    }
-    return _finish(job, module, tokenizer, _origin(base) | made, timing)
+
+        def finished() -> dict[str, Any]:
+            whole = module
+            if trained.parted is not None:
+                whole = _whole(job, module, tokenizer, trained.parted)
+            made = {
+                "tokens": {name: part.counts for name, part in rows.items()},
+                "steps": trained.steps,
+                "loss": _losses(job, whole, rows, before, watched, writer),
+                "own_words": None if own is None else own.written,
+            }
+            timing = {
+                "seconds_this_session": round(time.monotonic() - started, 1),
+                "resumed_from_step": trained.resumed_from,
+                "tokens_this_session": trained.tokens,
+            }
+            return _finish(job, whole, tokenizer, _origin(base) | made, timing)
+
+        return processes.first(finished)
+
+
+def _whole(
+    job: Job, module: DistillationModule, tokenizer: Any, checkpoint: Path
+) -> DistillationModule:
+    """The module with whole weights, of which training left each process a part."""
+    arm = Arm(model=f"hf:{checkpoint}")
+    student = load_model(arm, Path(), "distill.student", torch.float32)
+    whole = _module(job, student, tokenizer).to(next(module.parameters()).device)
+    load_beside(whole, checkpoint)
+    return whole
 
 
 def _rendered(job: Job, tokenizer: Any, rows: Sequence[Row]) -> RenderedRows:

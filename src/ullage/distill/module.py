@@ -79,6 +79,8 @@ class DistillationModule(nn.Module):
             eats = ", ".join(sorted(objective.eats))
             raise ValueError(f"the objective eats {eats}, and no teacher gives them")
         self.student = student
+        self._no_split_modules = getattr(student, "_no_split_modules", None)
+        """What FSDP wraps one by one where its configuration names nothing."""
         self.objective = objective
         self.inner = nn.ModuleList(term.value for term in objective.inner)
         """Here for its projections: trained with the student, saved beside it, then left behind."""

@@ -223,11 +223,29 @@ def _require_rationales(terms: tuple[TermSettings, ...], settings: Distill) -> N
             )
 
 
-def planned_steps(settings: Distill, rows: int) -> int:
-    """Optimiser steps for so many rows."""
+def require_one_process(recipe: Recipe, processes: int) -> None:
+    """Refuse to share out among processes what only one can do.
+
+    Raises:
+        InputError: naming it.
+    """
+    if processes == 1:
+        return
+    reason = None
+    if recipe.on_policy is not None:
+        reason = "on_policy: the student's answers are written in one process"
+    elif any(isinstance(term, Relation) for term in recipe.terms):
+        reason = "objective: relations are between the rows of one forward pass"
+    if reason is not None:
+        raise InputError(f"distill.{reason}, and this run has {processes}; run it in one")
+
+
+def planned_steps(settings: Distill, rows: int, processes: int = 1) -> int:
+    """Optimiser steps for so many rows, each process with a batch of its own."""
     if settings.max_steps is not None:
         return settings.max_steps
-    per_epoch = math.ceil(rows / (settings.batch_size * settings.gradient_accumulation))
+    in_step = settings.batch_size * settings.gradient_accumulation * processes
+    per_epoch = math.ceil(rows / in_step)
     return max(1, math.ceil(settings.epochs * per_epoch))
 
 

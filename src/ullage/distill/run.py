@@ -7,6 +7,7 @@ import itertools
 import json
 import shutil
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,15 +16,19 @@ from ullage.collect.lock import run_lock
 from ullage.config.models import Arm, Config
 from ullage.distill import ledger as ledgers
 from ullage.distill.answers import Asking, teacher_answers
-from ullage.distill.corpus import prepare
+from ullage.distill.corpus import Corpus, prepare
 from ullage.distill.job import Job, identity
+from ullage.distill.processes import Processes
 from ullage.distill.rationales import planned, used
-from ullage.distill.recipe import Recipe, planned_steps, resolve_recipe
+from ullage.distill.recipe import Recipe, planned_steps, require_one_process, resolve_recipe
 from ullage.distill.result import DistillResult, Report, Stopped
 from ullage.errors import InfrastructureError, InputError
 from ullage.models.registry import open_model
 from ullage.models.types import Message
 from ullage.probes.registry import resolve
+
+Learnt = tuple[Corpus, dict[str, int] | None]
+"""What is to be learnt, and what became of the teacher's answers if it gave any."""
 
 
 def run_distill(
@@ -59,28 +64,26 @@ def run_distill(
     if plan_only:
         recipe = job.recipe
         rows = planned(job.corpus.train, recipe.rationale, answers=recipe.asks_answers)
-        steps = planned_steps(recipe.settings, rows)
+        steps = planned_steps(recipe.settings, rows, job.processes.size)
         from ullage.distill.forecast import forecast
 
         return _result("planned", job, {**job.facts(), "steps": steps, "forecast": forecast(job)})
+    report = progress if job.processes.is_first else None
     try:
-        job.recipe.paths.work.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InfrastructureError(
-            f"{job.recipe.paths.work}: cannot be made ({error.strerror}); choose another "
-            "distill.output"
-        ) from error
-    try:
-        with run_lock(job.recipe.paths.work):
-            _claim_work(job, resume=resume)
-            result = _result("made", job, _make(job, progress))
+        with ExitStack() as held:
+            corpus, samples = job.processes.first(lambda: _begun(job, held, report, resume=resume))
+            job = replace(job, corpus=corpus, samples=samples)
+            # Here and not above: a refusal and `import ullage.distill` need no torch.
+            from ullage.distill.making import make_student
+
+            result = _result("made", job, make_student(job, report))
     except KeyboardInterrupt:
         # While answers come in or models load there is no step to finish first.
         raise Stopped(
             f"stopped; everything done so far is in {job.recipe.paths.work}; run the same command "
             "to go on"
         ) from None
-    if not job.recipe.paths.answers.exists():
+    if job.processes.is_first and not job.recipe.paths.answers.exists():
         # Answers are dear and stay; all else in there has served.
         shutil.rmtree(job.recipe.paths.work, ignore_errors=True)
     return result
@@ -112,8 +115,14 @@ def _job(recipe: Recipe, config: Config, root: Path) -> Job:
     start = teacher
     if recipe.start != recipe.teacher.model:
         start = identity(Arm(model=recipe.start), root)
+    processes = Processes.of_environment()
+    require_one_process(recipe, processes.size)
     identified = recipe.identified(teacher=teacher, start=start, corpus=corpus.digest)
-    return Job(recipe, corpus, root, teacher, start, len(items), ledgers.digest(identified))
+    if processes.size > 1:
+        # Each brings a batch of its own: another number makes another student.
+        identified["processes"] = processes.size
+    digest = ledgers.digest(identified)
+    return Job(recipe, corpus, root, teacher, start, len(items), digest, processes=processes)
 
 
 def _already_made(job: Job) -> dict[str, Any] | None:
@@ -135,6 +144,23 @@ def _already_made(job: Job) -> dict[str, Any] | None:
     return ledger
 
 
+def _begun(job: Job, held: ExitStack, report: Report | None, *, resume: bool) -> Learnt:
+    """What is to be learnt, with the job's folder locked.
+
+    Answers come first: the teacher that gives them need not be kept loaded.
+    """
+    work = job.recipe.paths.work
+    try:
+        work.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InfrastructureError(
+            f"{work}: cannot be made ({error.strerror}); choose another distill.output"
+        ) from error
+    held.enter_context(run_lock(work))
+    _claim_work(job, resume=resume)
+    return _answered(job, report) if job.recipe.asks_answers else (job.corpus, None)
+
+
 def _claim_work(job: Job, *, resume: bool) -> None:
     """Make sure the work folder is of this recipe, so that no checkpoint of another is resumed.
 
@@ -154,18 +180,8 @@ def _claim_work(job: Job, *, resume: bool) -> None:
     ledgers.write_json(claim, {"recipe_digest": job.digest})
 
 
-def _make(job: Job, report: Report | None) -> dict[str, Any]:
-    """The long part. Answers come first: the teacher that gives them need not be kept loaded."""
-    if job.recipe.asks_answers:
-        job = _answered(job, report)
-    # Here and not above: a refusal and `import ullage.distill` need no torch.
-    from ullage.distill.making import make_student
-
-    return make_student(job, report)
-
-
-def _answered(job: Job, report: Report | None) -> Job:
-    """The job with the teacher's answers in place of its corpus's references."""
+def _answered(job: Job, report: Report | None) -> Learnt:
+    """The corpus with the teacher's answers in place of its references."""
     recipe, corpus = job.recipe, job.corpus
     answered = teacher_answers(
         asyncio.run(open_model(recipe.teacher, job.root)),
@@ -191,4 +207,4 @@ def _answered(job: Job, report: Report | None) -> Job:
         )
     dropped = {**corpus.dropped, **answered.dropped}
     corpus = replace(corpus, train=train, held_out=held_out, dropped=dropped)
-    return replace(job, corpus=corpus, samples=answered.samples)
+    return corpus, answered.samples
