@@ -147,3 +147,19 @@ def test_a_file_is_refused_in_one_line(tmp_path: Path, lines: str, expected: str
     assert "ullage.yaml:8" in message
     assert "\n" not in message
     assert len(message) < 400
+
+
+def test_only_information_is_in_nats() -> None:
+    terms = ["forward-kl", "cross-entropy", "merged-spans", "total-variation", "ranked-rest"]
+    made = objective(objective=[{"term": term} for term in terms], alignment="bytes")
+    in_nats = {name for name, unit in made.units.items() if unit.startswith("nats")}
+    assert in_nats == {"forward_kl", "cross_entropy", "merged_spans"}
+    assert objective("logits").units["loss"] == "nats per supervised token"
+    assert objective("features").units["loss"] == "per supervised token"
+    assert objective("features").units["hidden"] == "per supervised token"
+
+
+def test_only_cross_tokenizer_aligns_on_bytes_by_itself() -> None:
+    on_bytes = {name for name in PRESETS if presets.alignment(settings(name)) == "bytes"}
+    assert on_bytes == {"cross-tokenizer"}
+    assert presets.alignment(settings("logits", alignment="bytes")) == "bytes"

@@ -17,12 +17,12 @@ from tests.support.server import LoopbackServer  # noqa: E402
 from tests.support.tiny import build_tiny_tokenizer  # noqa: E402
 from ullage.config.models import Rationale  # noqa: E402
 from ullage.distill import run_distill  # noqa: E402
-from ullage.distill.corpus import Row  # noqa: E402
 from ullage.distill.module import DistillationModule, collate  # noqa: E402
 from ullage.distill.objectives import IGNORED, label_counts  # noqa: E402
 from ullage.distill.rationales import lessons, parted, planned, shown  # noqa: E402
 from ullage.distill.recipe import resolve_recipe  # noqa: E402
 from ullage.distill.rendering import Example, render  # noqa: E402
+from ullage.distill.rows import Row  # noqa: E402
 from ullage.errors import InputError  # noqa: E402
 from ullage.lab.corpus import rows, write_corpus  # noqa: E402
 from ullage.lab.explained import EXPLAINED  # noqa: E402
@@ -244,7 +244,11 @@ def test_a_teacher_shows_its_steps_when_asked(tmp_path: Path) -> None:
             "student": "hf:teacher",
             "layers": None,
             "arms": {
-                "teacher": {"model": "openai:big", "openai": {"base_url": server.url}},
+                "teacher": {
+                    "model": "openai:big",
+                    "openai": {"base_url": server.url},
+                    "terms": making.TERMS,
+                },
                 "student": {"model": "hf:shown"},
             },
         }

@@ -18,9 +18,9 @@ from hypothesis import strategies as st  # noqa: E402
 from tests.distill import making  # noqa: E402
 from tests.support.server import LoopbackServer  # noqa: E402
 from ullage.distill import run_distill  # noqa: E402
-from ullage.distill.corpus import Row  # noqa: E402
 from ullage.distill.recipe import resolve_recipe  # noqa: E402
 from ullage.distill.result import Progress, Stopped  # noqa: E402
+from ullage.distill.rows import Row  # noqa: E402
 from ullage.distill.selection import outcome, selection, vote  # noqa: E402
 from ullage.errors import InputError  # noqa: E402
 from ullage.models.types import user  # noqa: E402
@@ -206,6 +206,7 @@ def test_samples_are_asked_once_though_stopped(tmp_path: Path) -> None:
                 "teacher": {
                     "model": "openai:big",
                     "openai": {"base_url": server.url, "max_concurrency": 2},
+                    "terms": making.TERMS,
                 },
                 "student": {"model": "hf:out"},
             },

@@ -17,6 +17,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from transformers import AutoModelForCausalLM, AutoTokenizer  # noqa: E402
+
 from ullage.distill.muon import orthogonalised  # noqa: E402
 from ullage.errors import InputError  # noqa: E402
 from ullage.lab.tokenizer import build_tokenizer  # noqa: E402
@@ -36,6 +38,7 @@ from ullage.lab.training.model import Shape, new_model  # noqa: E402
 from ullage.lab.training.muon import Optimiser  # noqa: E402
 from ullage.lab.training.plans import PLANS, mixed  # noqa: E402
 from ullage.lab.training.trainer import (  # noqa: E402
+    BEFORE_LAST,
     CHECKPOINT,
     LOG,
     Plan,
@@ -449,8 +452,6 @@ def test_a_checkpoint_of_something_else_is_refused(whole: Run, tmp_path: Path, s
 
 
 def test_a_finished_run_is_exported_whole(whole: Run, tmp_path: Path, tokenizer: Any) -> None:
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
     out = tmp_path / "model"
     card = export(tiny_plan(), whole.folder, out, date="2026-11-22")
     assert json.loads((out / "card.json").read_text()) == card
@@ -471,6 +472,21 @@ def test_a_finished_run_is_exported_whole(whole: Run, tmp_path: Path, tokenizer:
         assert torch.equal(model(ids).logits, rounded(ids).logits)
     with pytest.raises(InputError, match="exists already"):
         export(tiny_plan(), whole.folder, out, date="")
+
+
+def test_weights_from_before_the_last_stage_are_averaged_in(whole: Run, tmp_path: Path) -> None:
+    plan = tiny_plan(averaged=0.25)
+    first = train(replace(tiny_plan(), stages=plan.stages[:1]), tmp_path / "first")
+    train(plan, tmp_path / "run")
+    assert export(plan, tmp_path / "run", tmp_path / "model", date="")["averaged"] == 0.25
+    model: Any = AutoModelForCausalLM.from_pretrained(tmp_path / "model", dtype="auto")
+    before, after = (dict(run.model.named_parameters()) for run in (first, whole))
+    for name, parameter in model.named_parameters():
+        mean = 0.25 * before[name].detach() + 0.75 * after[name].detach()
+        torch.testing.assert_close(parameter.float(), mean, rtol=2**-7, atol=1e-6)
+    (tmp_path / "run" / BEFORE_LAST).unlink()
+    with pytest.raises(InputError, match="train again"):
+        export(plan, tmp_path / "run", tmp_path / "again", date="")
 
 
 def test_an_unfinished_run_is_not_exported(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from datetime import date
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
@@ -250,6 +251,17 @@ class SimulatedOptions(Strict):
     """Overrides for all families of a probe."""
 
 
+class Terms(Strict):
+    """Whether a model's outputs may train another, and where that is written."""
+
+    may_train: bool
+    """Whether they may. `no` stops `ullage distill`."""
+    document: Annotated[str, Field(min_length=1, max_length=500)]
+    """Where that is written: the licence, or the address and section of the terms of service."""
+    read_on: date
+    """When you read it there: terms change."""
+
+
 ModelRef = Annotated[str, Field(pattern=r"^(hf|openai|recorded|simulated):.+", max_length=1024)]
 
 
@@ -268,6 +280,9 @@ class Arm(Strict):
     """For `simulated:` models."""
     price: Price = Price()
     """For the cost in the plan and the statement."""
+    terms: Terms | None = None
+    """Of a teacher: whether its outputs may train a model. `ullage distill` asks for it where the
+    teacher is an endpoint."""
 
     @property
     def scheme(self) -> str:
@@ -324,6 +339,17 @@ class Arms(Strict):
     """Trained on the same prompts without the teacher."""
     derived: Arm | None = None
     """The student after quantisation, pruning or merging."""
+
+    @model_validator(mode="after")
+    def _only_the_teacher_teaches(self) -> Self:
+        for role in ("student", "base", "control", "derived"):
+            arm = getattr(self, role)
+            if arm is not None and arm.terms is not None:
+                raise ValueError(
+                    f"{role} states terms, but only the teacher's outputs train a model; move them "
+                    "to arms.teacher.terms"
+                )
+        return self
 
 
 class Rule(Strict):
@@ -466,6 +492,7 @@ class Distill(Strict):
         "rationale",
         "features",
         "relations",
+        "cross-tokenizer",
         "on-policy",
         "specialise",
         "control",
@@ -473,8 +500,9 @@ class Distill(Strict):
     """What is left out below is this preset's (`docs/methods/`): `logits` learns the teacher's
     whole distribution and needs its weights; `black-box` learns its answers, `rationale` the steps
     to an answer as well; `features` learns its hidden states as well, `relations` how it holds
-    texts to lie to each other; `on-policy` has it score the student's own words; `specialise`
-    teaches a copy of the teacher the corpus; `control` learns the references without a teacher."""
+    texts to lie to each other; `cross-tokenizer` is `logits` for a student whose tokenizer is its
+    own; `on-policy` has the teacher score the student's own words; `specialise` teaches a copy of
+    the teacher the corpus; `control` learns the references without a teacher."""
     objective: Annotated[tuple[TermSettings, ...], Field(min_length=1)] | None = None
     """What is minimised, instead of the preset's terms."""
     text: Literal["references", "answers"] | None = None
@@ -493,13 +521,22 @@ class Distill(Strict):
     layers: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)] | PositiveInt | None = None
     """Teacher layers the student keeps: their indices, or how many, evenly spaced."""
     corpus: str
-    """JSONL of prompts (``{"messages": …}``), relative to this file."""
+    """Prompts (``{"messages": …}``) relative to this file: JSONL, Parquet, or a folder that
+    `datasets` saved."""
+    near_duplicates: Annotated[float, Field(gt=0.0, le=1.0)] | None = 0.9
+    """Rows with the same answer and numbers whose word triples overlap by this share (Jaccard) are
+    learnt once; null learns all. Web pages are usually compared at 0.8: rows are shorter, and at
+    0.8 the one word that two questions differ in is lost in a template's sentence."""
     output: str
     """Folder of the finished student."""
     held_out: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.1
     """Share of the corpus kept for measuring the loss."""
     temperature: Annotated[float, Field(gt=0.0)] = 1.0
     """Of the distillation loss (scaled by its square, Hinton et al. 2015)."""
+    alignment: Literal["tokens", "bytes"] | None = None
+    """How teacher and student are compared: `tokens` needs one vocabulary and one chat template;
+    with `bytes` each model reads its own. Left out, the preset's: only method `cross-tokenizer`
+    compares on bytes."""
     cross_entropy: Share | None = None
     """Weight of the cross-entropy in a preset that mixes it with a divergence, which gets the rest;
     left out, the preset's."""

@@ -99,6 +99,14 @@ class Skewed(Outer):
     """The skew: near 0 like the KL it is named after."""
 
 
+class Crossed(Term):
+    """What only teacher and student with different tokenizers have to compare."""
+
+    term: Literal["merged-spans", "ranked-rest"]
+    """For `alignment: bytes`: the probabilities of words that one of the two needs several tokens
+    for; the tokens that the other has no words for, likeliest against likeliest."""
+
+
 LayerMap = (
     Literal["uniform", "last"]
     | Annotated[tuple[tuple[NonNegativeInt, NonNegativeInt], ...], Field(min_length=1)]
@@ -142,14 +150,14 @@ class Relation(Term):
     """As for `hidden`."""
 
 
-OuterSettings = CrossEntropy | Divergence | Jensen | Skewed
+OuterSettings = CrossEntropy | Divergence | Jensen | Skewed | Crossed
 """Terms on what the models say."""
 
 InnerSettings = Hidden | Attention | Relation
 """Terms on what goes on inside the models, which take the teacher's weights."""
 
 TermSettings = Annotated[
-    CrossEntropy | Divergence | Jensen | Skewed | Hidden | Attention | Relation,
+    CrossEntropy | Divergence | Jensen | Skewed | Crossed | Hidden | Attention | Relation,
     Field(discriminator="term"),
 ]
 """Any term."""

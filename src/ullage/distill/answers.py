@@ -14,9 +14,9 @@ from typing import NamedTuple
 from ullage.collect.arms import ArmView
 from ullage.collect.journal import Journal, Record
 from ullage.config.models import Rationale
-from ullage.distill.corpus import Row
 from ullage.distill.rationales import parted, shown
 from ullage.distill.result import Progress, Report
+from ullage.distill.rows import Row
 from ullage.distill.selection import Selection
 from ullage.errors import InfrastructureError
 from ullage.models.types import Answer, Ask, Failure, Model, Sample, Subject

@@ -21,6 +21,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F  # noqa: N812
 
+from ullage.distill.aligned import Aligned
 from ullage.distill.objectives import Evidence, Objective
 from ullage.distill.sparse import Teacher
 
@@ -34,8 +35,8 @@ BLOCK = {"cpu": 2**18}
 """Numbers looked at at once by device, 1 MB in fp32: what a core's cache holds. On others a whole
 chunk, as launching a kernel costs more there than memory does."""
 
-TeacherAt = Callable[[slice], Teacher]
-"""What the teacher says, in the student's vocabulary, at some of the N positions."""
+TeacherAt = Callable[[slice], Teacher | Aligned]
+"""What the teacher says at some of the N positions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +94,33 @@ def chunked_loss(
     )
     names = [term.name for term in objective.terms]
     return ChunkedLoss(total, dict(zip(names, terms.unbind(), strict=True)))
+
+
+LogitsAt = Callable[[slice], torch.Tensor]
+"""Logits at some of N positions."""
+
+
+def head_logits(head: Any, hidden_NH: torch.Tensor) -> LogitsAt:
+    """A head applied as `chunked_loss` applies it, to some positions at a time."""
+    dtype = _compute_dtype(hidden_NH)
+    bias_V = getattr(head, "bias", None)
+    weight_VH, bias_V = head.weight.to(dtype), None if bias_V is None else bias_V.to(dtype)
+    return lambda here: F.linear(hidden_NH[here].to(dtype), weight_VH, bias_V)
+
+
+@torch.no_grad()
+def label_log_probs(
+    logits: LogitsAt, labels_N: torch.Tensor, *, chunk: int | None = None
+) -> torch.Tensor:
+    """Log-probability of each label, (N,), fp32 or wider, a chunk of positions at a time."""
+    found = [labels_N.new_zeros(0, dtype=torch.float32)]
+    with torch.autocast(labels_N.device.type, enabled=False):
+        for here in _slices(len(labels_N), chunk or _chunk(labels_N.device, torch.float32)):
+            logits_nV = logits(here)
+            for rows in _blocks(logits_nV):
+                part_bV, label_b1 = _widened(logits_nV[rows]), labels_N[here][rows][:, None]
+                found.append(part_bV.gather(1, label_b1)[:, 0] - part_bV.logsumexp(dim=1))
+    return torch.cat(found)
 
 
 class _ChunkedHead(torch.autograd.Function):

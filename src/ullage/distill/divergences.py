@@ -2,9 +2,9 @@
 
 p is the teacher's softmax and q the student's, both at one temperature T. Shapes in names: N
 positions, V outcomes (tokens of the student's vocabulary, or the few that
-`ullage.distill.sparse.TopK` keeps apart). Each function gives nats per position, shape (N,),
-differentiable in the student's logits; teacher logits may be −inf where the teacher has no such
-token, and p is then exactly 0.
+`ullage.distill.sparse.TopK` keeps apart). Each function gives nats per position (total variation:
+probability), shape (N,), differentiable in the student's logits; teacher logits may be −inf where
+the teacher has no such token, and p is then exactly 0.
 
 **Temperature and balance.** For T → ∞ both softmaxes flatten and p − q shrinks as 1/T. A smooth
 f-divergence is quadratic around p = q, f''(1)/2 · Σ (p − q)²/p, so value and gradient fall as 1/T²

@@ -24,7 +24,7 @@ from ullage.config.models import Distill
 from ullage.distill.checkpoint import quiet
 from ullage.distill.module import DistillationModule, collate
 from ullage.distill.muon import Muon
-from ullage.distill.objectives import IGNORED, Objective, label_counts
+from ullage.distill.objectives import Objective, label_counts
 from ullage.distill.own import OwnWords
 from ullage.distill.processes import ALONE, Processes
 from ullage.distill.recipe import planned_steps
@@ -145,6 +145,8 @@ class Tally:
 
 _BESIDE = "beside.safetensors"
 """In a checkpoint: what is trained beside the student and is no part of it."""
+_CLIPPED = "clipped.json"
+"""In a checkpoint: the steps so far whose gradient was cut down."""
 
 
 class DistillationTrainer(Trainer):
@@ -167,6 +169,8 @@ class DistillationTrainer(Trainer):
         self.tally = Tally()
         self.tokens = 0
         """Tokens read in this session, padding not counted."""
+        self.clipped = 0
+        """Steps whose gradient was longer than ``max_grad_norm``, in all sessions."""
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
         together = self.args.train_batch_size * self.args.world_size
@@ -266,6 +270,12 @@ class DistillationTrainer(Trainer):
         self.tally.add(outputs, labels)
         return (loss, outputs) if return_outputs else loss
 
+    def _clip_grad_norm(self, model: Any) -> Any:
+        trainer: Any = super()
+        norm = trainer._clip_grad_norm(model)
+        self.clipped += norm is not None and float(norm) > self.args.max_grad_norm
+        return norm
+
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         module: Any = self.accelerator.unwrap_model(self.model)
         weights = module.state_dict() if state_dict is None else state_dict
@@ -278,6 +288,8 @@ class DistillationTrainer(Trainer):
             )
         if (beside := _under("inner.", weights)) and self.args.should_save:
             save_file(beside, folder / _BESIDE)
+        if self.args.should_save:
+            (folder / _CLIPPED).write_text(json.dumps(self.clipped), encoding="utf-8")
         if self._own is not None and self.args.should_save:
             self._own.save(folder)
 
@@ -285,6 +297,7 @@ class DistillationTrainer(Trainer):
         module: Any = self.accelerator.unwrap_model(self.model)
         super()._load_from_checkpoint(resume_from_checkpoint, model=module.student)
         module.student.tie_weights()
+        self.clipped = json.loads((Path(resume_from_checkpoint) / _CLIPPED).read_bytes())
         load_beside(module, Path(resume_from_checkpoint))
         if self._own is not None:
             self._own.load(Path(resume_from_checkpoint))
@@ -343,6 +356,8 @@ class Trained:
     """Step this session started at."""
     tokens: int
     """Read in this session."""
+    clipped: int
+    """Steps whose gradient was cut down to norm 1."""
     parted: Path | None = None
     """Where the whole weights are, if each process is left with a part of them (FSDP, ZeRO)."""
 
@@ -385,7 +400,7 @@ def train(
         own=own,
         model=module,
         args=_arguments(recipe, steps, seed, checkpoints),
-        train_dataset=[*enumerate(examples), (BLANK, Example((0,), (IGNORED,)))],
+        train_dataset=[*enumerate(examples), (BLANK, examples[0].blank())],
         data_collator=_collate_rows,
         callbacks=[watch],
     )
@@ -396,7 +411,7 @@ def train(
     if last is not None and resumed_from == steps:
         # The Trainer would take one more step before it saw that none was left.
         trainer._load_from_checkpoint(str(last))
-        return Trained(steps, resumed_from, 0)
+        return Trained(steps, resumed_from, 0, trainer.clipped)
     try:
         trainer.train(resume_from_checkpoint=None if last is None else str(last))
     except (OSError, SafetensorError) as error:
@@ -410,7 +425,7 @@ def train(
             "command to go on"
         )
     whole = checkpoints / f"checkpoint-{steps}" if trainer.is_sharded else None
-    return Trained(steps, resumed_from, trainer.tokens, whole)
+    return Trained(steps, resumed_from, trainer.tokens, trainer.clipped, whole)
 
 
 @torch.no_grad()
@@ -422,7 +437,7 @@ def mean_terms(
     stop: Stop,
     report: Callable[[int, int], None] | None = None,
 ) -> dict[str, float]:
-    """Each term and their weighted sum ``loss``, in nats per supervised token, over some rows.
+    """Each term and their weighted sum ``loss``, per supervised token, over some rows.
 
     Args:
         module: in any mode; left in eval mode, and with the weights of the last step.

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM
 
-from ullage.distill.checkpoint import load_config
+from ullage.distill.checkpoint import load_config, load_tokenizer
 from ullage.distill.chunked import CHUNK, CHUNK_ELSEWHERE
 from ullage.distill.job import Job
 from ullage.distill.layers import chosen_layers
@@ -59,14 +59,21 @@ def forecast(job: Job) -> dict[str, Any]:
     """
     recipe, settings = job.recipe, job.recipe.settings
     student, teacher = _shapes(job)
-    read, supervised = _tokens(job, list(lessons(job.corpus.train, recipe.rationale)))
+    taught = list(lessons(job.corpus.train, recipe.rationale))
+    read, supervised = _tokens(job, taught, start_tokenizer(recipe, job.root))
+    teacher_reads = teacher_supervised = 0.0
+    if teacher is not None:
+        teacher_reads, teacher_supervised = read, supervised
+        if recipe.alignment == "bytes":
+            tokenizer = load_tokenizer(recipe.teacher, job.root, "distill.teacher")
+            teacher_reads, teacher_supervised = _tokens(job, taught, tokenizer)
     in_all = planned(job.corpus.train, recipe.rationale, answers=recipe.asks_answers)
     # In the process that asks: each of several has a share of the rows, as many steps long.
     steps = planned_steps(settings, in_all, job.processes.size)
     rows = steps * settings.batch_size * settings.gradient_accumulation
     work = 3.0 * student.forward(rows * read, read, rows * supervised)
     if teacher is not None:
-        work += teacher.forward(rows * read, read, rows * supervised)
+        work += teacher.forward(rows * teacher_reads, teacher_reads, rows * teacher_supervised)
     if recipe.on_policy is not None:
         own = rows * recipe.on_policy.share
         work += own * student.forward(read + recipe.on_policy.max_tokens, read, 1.0)
@@ -79,7 +86,7 @@ def forecast(job: Job) -> dict[str, Any]:
         },
         "memory_bytes": _memory(job, student, teacher, read),
         "time": {
-            "seconds_at_least": round(work / speed, 1),
+            "seconds_at_least": work / speed,
             "operations": round(work),
             "operations_per_second": round(speed),
             "how": "counted operations at the speed of a matrix product timed just now",
@@ -88,7 +95,7 @@ def forecast(job: Job) -> dict[str, Any]:
             "per_row": round(read, 1),
             "supervised_per_row": round(supervised, 1),
             "rows_counted": min(SAMPLE, in_all),
-            "teacher_reads": round(rows * read) if teacher is not None else 0,
+            "teacher_reads": round(rows * teacher_reads),
             "teacher_writes_at_most": prompts
             * settings.generate_samples
             * settings.generate_max_tokens
@@ -125,9 +132,8 @@ def _shape(config: Any) -> Shape:
     )
 
 
-def _tokens(job: Job, rows: Sequence[Lesson]) -> tuple[float, float]:
+def _tokens(job: Job, rows: Sequence[Lesson], tokenizer: Any) -> tuple[float, float]:
     """Tokens and supervised tokens of a lesson, on average over a sample spread over the corpus."""
-    tokenizer = start_tokenizer(job.recipe, job.root)
     sample = rows[:: max(len(rows) // SAMPLE, 1)][:SAMPLE]
     read = supervised = 0
     for row in sample:

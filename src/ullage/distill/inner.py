@@ -8,6 +8,7 @@ student, and is no part of it: it is left behind when the student is saved.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -31,7 +32,7 @@ _RELATIONS = {
 _Function = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
-class Inner(nn.Module):
+class Inner(nn.Module, ABC):
     """The arithmetic of one term; `forward` gives its sum over supervised positions."""
 
     def __init__(self, pairs: Pairs, *, attention: bool = False) -> None:
@@ -51,11 +52,11 @@ class Inner(nn.Module):
         ]
         return torch.stack(values).mean()
 
+    @abstractmethod
     def compare(
         self, student: Inside, teacher: Inside, mask_BT: torch.Tensor, index: int
     ) -> torch.Tensor:
         """The value of one pair of layers."""
-        raise NotImplementedError
 
 
 class HiddenStates(Inner):

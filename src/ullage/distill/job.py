@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,8 @@ class Job:
     digest: str
     """Of the recipe: equal for equal settings, seed, models and rows, whatever their names and
     places. Taken before a teacher's answers replace references, which follow from it."""
+    preflight: Mapping[str, Any] = field(default_factory=dict)
+    """What the preflight found and measured, once it has been made."""
 
     processes: Processes = ALONE
     """That make it together."""
@@ -45,9 +47,14 @@ class Job:
     def facts(self) -> dict[str, Any]:
         """What the ledger says before any weight is loaded."""
         recipe, corpus = self.recipe, self.corpus
+        terms = recipe.teacher.terms
         return {
             **ledgers.head(recipe.described, self.digest),
-            "teacher": {"model": recipe.teacher.model, "identity": self.teacher_identity},
+            "teacher": {
+                "model": recipe.teacher.model,
+                "identity": self.teacher_identity,
+                "terms": None if terms is None else terms.model_dump(mode="json"),
+            },
             "corpus": {
                 "path": recipe.settings.corpus,
                 "sha256": corpus.sha256,
@@ -66,6 +73,7 @@ class Job:
                 "used": sorted(recipe.eats),
                 "not_used": sorted(signal for signal in Signal if signal not in recipe.eats),
             },
+            **({"preflight": dict(self.preflight)} if self.preflight else {}),
         }
 
     @property

@@ -92,7 +92,7 @@ def card(ledger: Mapping[str, Any]) -> str:
         f"steps ({ledger['tokens']['train']['supervised']:,} supervised tokens). "
         f"{corpus['held_out']} conversations were held out:",
         "",
-        f"| {loss['unit']} on held-out rows | before | after |",
+        "| on held-out rows | before | after |",
         "|---|---|---|",
         *_loss_rows(loss),
         "",
@@ -145,4 +145,7 @@ def _loss_rows(loss: Mapping[str, Any]) -> list[str]:
     before, after = loss["base_held_out"], loss["held_out"]
     if after is None:
         return ["| nothing was held out | | |"]
-    return [f"| {name} | {before[name]:.4f} | {after[name]:.4f} |" for name in after]
+    return [
+        f"| {name}, {loss['units'][name]} | {before[name]:.4f} | {after[name]:.4f} |"
+        for name in after
+    ]

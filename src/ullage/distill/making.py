@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,10 +15,12 @@ import torch
 
 from ullage.config.models import Arm
 from ullage.distill import ledger as ledgers
-from ullage.distill.checkpoint import finished_folder, load_model, load_tokenizer, save_model
-from ullage.distill.corpus import Row
+from ullage.distill.account import account
+from ullage.distill.checkpoint import finished_folder, load_model, save_model
+from ullage.distill.crossing import Crossing
 from ullage.distill.engine import Stop, load_beside, mean_terms, stop_on_signal, train
 from ullage.distill.job import Job, identity
+from ullage.distill.loaded import LoadedTeacher
 from ullage.distill.module import (
     Batch,
     DistillationModule,
@@ -29,6 +32,7 @@ from ullage.distill.own import OwnWords, Writer, turn_ends
 from ullage.distill.rationales import lessons
 from ullage.distill.rendering import Example, render
 from ullage.distill.result import Progress, Report, Stage
+from ullage.distill.rows import Row
 from ullage.distill.signals import IN_WORDS
 from ullage.distill.students import aligned, load_base, make_base
 from ullage.distill.terms import build_objective
@@ -54,11 +58,12 @@ class Watched:
     report: Report | None
 
 
-def make_student(job: Job, report: Report | None) -> dict[str, Any]:
+def make_student(job: Job, teacher: LoadedTeacher, report: Report | None) -> dict[str, Any]:
     """Make base and student, each part picked up where an earlier session left it.
 
     Args:
         job: its corpus has every reference that is to be learnt.
+        teacher: loaded here, unless it is already, where the recipe needs its weights.
         report: told of every step.
 
     Returns:
@@ -75,16 +80,19 @@ def make_student(job: Job, report: Report | None) -> dict[str, Any]:
         watched = Watched(stop, report)
         student, tokenizer = load_base(job.recipe)
         require_plain_head(student, "student")
+        crossing = _crossing(job, teacher, student, tokenizer)
+        reads = partial(render, tokenizer) if crossing is None else crossing.render
         rows = {
-            "train": _rendered(job, tokenizer, job.corpus.train),
-            "held_out": _rendered(job, tokenizer, job.corpus.held_out),
+            "train": _rendered(job, reads, job.corpus.train),
+            "held_out": _rendered(job, reads, job.corpus.held_out),
         }
         if not rows["train"].examples:
             raise InputError(
                 f"{job.corpus.path}: no row has a supervised token within distill.max_length "
                 f"{job.recipe.settings.max_length} ({rows['train'].counts}); raise it"
             )
-        module = _module(job, student, tokenizer).to(pick_device("auto"))
+        module = _module(job, teacher, student, tokenizer, crossing)
+        module.to(pick_device("auto"))
         module.suit_attention(job.recipe.settings.batch_size, job.recipe.settings.max_length)
         module.fit_projections(_first_batches(job, module, rows["train"].examples))
         writer = _writer(job, tokenizer, rows["train"].examples)
@@ -107,13 +115,16 @@ def make_student(job: Job, report: Report | None) -> dict[str, Any]:
         def finished() -> dict[str, Any]:
             whole = module
             if trained.parted is not None:
-                whole = _whole(job, module, tokenizer, trained.parted)
+                whole = _whole(job, teacher, module, tokenizer, crossing, trained.parted)
             made = {
                 "tokens": {name: part.counts for name, part in rows.items()},
                 "steps": trained.steps,
+                "steps_clipped": trained.clipped,
                 "loss": _losses(job, whole, rows, before, watched, writer),
                 "own_words": None if own is None else own.written,
             }
+            if crossing is not None:
+                made["alignment"] = _account(job, crossing, rows)
             timing = {
                 "seconds_this_session": round(time.monotonic() - started, 1),
                 "resumed_from_step": trained.resumed_from,
@@ -125,17 +136,22 @@ def make_student(job: Job, report: Report | None) -> dict[str, Any]:
 
 
 def _whole(
-    job: Job, module: DistillationModule, tokenizer: Any, checkpoint: Path
+    job: Job,
+    teacher: LoadedTeacher,
+    module: DistillationModule,
+    tokenizer: Any,
+    crossing: Crossing | None,
+    checkpoint: Path,
 ) -> DistillationModule:
     """The module with whole weights, of which training left each process a part."""
     arm = Arm(model=f"hf:{checkpoint}")
     student = load_model(arm, Path(), "distill.student", torch.float32)
-    whole = _module(job, student, tokenizer).to(next(module.parameters()).device)
+    whole = _module(job, teacher, student, tokenizer, crossing)
     load_beside(whole, checkpoint)
-    return whole
+    return whole.to(next(module.parameters()).device)
 
 
-def _rendered(job: Job, tokenizer: Any, rows: Sequence[Row]) -> RenderedRows:
+def _rendered(job: Job, reads: Callable[..., Example | None], rows: Sequence[Row]) -> RenderedRows:
     settings = job.recipe.settings
     counts = dict.fromkeys(
         (
@@ -153,8 +169,7 @@ def _rendered(job: Job, tokenizer: Any, rows: Sequence[Row]) -> RenderedRows:
     )
     examples = []
     for lesson in lessons(rows, job.recipe.rationale):
-        example = render(
-            tokenizer,
+        example = reads(
             lesson.messages,
             settings.max_length,
             # Earlier assistant turns of a prompt are the corpus's words, not the teacher's.
@@ -178,25 +193,39 @@ def _rendered(job: Job, tokenizer: Any, rows: Sequence[Row]) -> RenderedRows:
     return RenderedRows(examples, counts)
 
 
-def _module(job: Job, student: Any, tokenizer: Any) -> DistillationModule:
-    recipe, settings = job.recipe, job.recipe.settings
-    if not recipe.needs_weights:
+def _crossing(job: Job, teacher: LoadedTeacher, student: Any, tokenizer: Any) -> Crossing | None:
+    """Teacher and student side by side, where each reads its own tokens."""
+    if job.recipe.alignment != "bytes":
+        return None
+    return Crossing.of(teacher.pair, (student, tokenizer))
+
+
+def _account(job: Job, crossing: Crossing, rows: dict[str, RenderedRows]) -> dict[str, Any]:
+    """What the alignment lost, its mass measured on as many rows as the losses are."""
+    examples = {name: part.examples for name, part in rows.items()}
+    most = max(len(examples["held_out"]), 1)
+    return account(crossing, examples, job.recipe.settings.batch_size, most)
+
+
+def _module(
+    job: Job, teacher: LoadedTeacher, student: Any, tokenizer: Any, crossing: Crossing | None
+) -> DistillationModule:
+    recipe = job.recipe
+    if crossing is not None or not recipe.needs_weights:
         objective = build_objective(recipe.terms, answers=recipe.asks_answers)
-        return DistillationModule(student, objective)
-    dtype = torch.bfloat16 if settings.dtype == "bfloat16" else torch.float32
-    teacher = load_model(recipe.teacher, job.root, "distill.teacher", dtype)
-    teacher.to(pick_device("auto"))
-    require_plain_head(teacher, "teacher")
+        return DistillationModule(
+            student, objective, None if crossing is None else crossing.teacher
+        )
     vocabulary = aligned(
-        (teacher, load_tokenizer(recipe.teacher, job.root, "distill.teacher")),
+        teacher.pair,
         (student, tokenizer),
         [row.messages for row in job.corpus.train[:32]],
-        settings.max_length,
+        recipe.settings.max_length,
     )
     objective = build_objective(
-        recipe.terms, answers=recipe.asks_answers, models=(student, teacher)
+        recipe.terms, answers=recipe.asks_answers, models=(student, teacher.model)
     )
-    return DistillationModule(student, objective, LogitsTeacher(teacher, vocabulary))
+    return DistillationModule(student, objective, LogitsTeacher(teacher.model, vocabulary))
 
 
 def _first_batches(
@@ -276,8 +305,7 @@ def _losses(
     held_out = rows["held_out"].examples
     sample = rows["train"].examples[: max(len(held_out), 1)]
     return {
-        # What goes on inside has no unit: distances as its terms define them.
-        "unit": f"{'' if module.objective.inner else 'nats '}per supervised token",
+        "units": module.objective.units,
         **before,
         "held_out": _measured(job, module, held_out, "measure", watched),
         **_own_words("own_words", job, module, held_out, watched, writer),

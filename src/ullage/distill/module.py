@@ -1,6 +1,6 @@
 """The student and its objective as one module whose forward is the loss."""
 
-# ruff: noqa: N803, N806 - tensors carry their shape as a suffix
+# ruff: noqa: N803, N806, N815 - tensors carry their shape as a suffix
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import or_
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import nn
@@ -17,6 +17,7 @@ from ullage.distill.chunked import TeacherAt, chunked_loss
 from ullage.distill.inner import fit_projections
 from ullage.distill.inside import Inside, Wanted, listening
 from ullage.distill.objectives import IGNORED, OWN, Objective, label_counts
+from ullage.distill.pairing import PairedExample, collate_pairs
 from ullage.distill.rendering import Example
 from ullage.distill.signals import IN_WORDS, Signal
 from ullage.distill.vocabulary import VocabularyMap
@@ -29,12 +30,43 @@ _MOST_SCORES = 2**27
 
 
 @dataclass(frozen=True, slots=True)
+class Reading:
+    """A batch half done: the student has read it, its head has not been applied."""
+
+    batch: Batch
+    """As collated, without the number of items."""
+    mask_BT: torch.Tensor
+    """Where something is supervised: N positions."""
+    hidden_NH: torch.Tensor
+    """The student's, at these."""
+    student: Any
+
+
+class Teacher(Protocol):
+    """Whoever says something at supervised positions."""
+
+    @property
+    def model(self) -> Any:
+        """A causal language model of transformers."""
+        ...
+
+    def says(self, reading: Reading) -> TeacherAt:
+        """What it says, a chunk at a time."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
 class LogitsTeacher:
     """Gives dense logits on demand: the trunk once a batch, the head a chunk at a time."""
 
     model: Any
     """A causal language model of transformers, in eval mode."""
     vocabulary: VocabularyMap
+
+    def says(self, reading: Reading) -> TeacherAt:
+        """Its logits in the student's vocabulary."""
+        hidden_NH = self.hidden(reading.batch["input_ids"], reading.mask_BT)
+        return lambda here: self.logits(hidden_NH[here])
 
     @torch.no_grad()
     def hidden(self, student_ids_BT: torch.Tensor, mask_BT: torch.Tensor) -> torch.Tensor:
@@ -62,7 +94,7 @@ class DistillationModule(nn.Module):
         self,
         student: Any,
         objective: Objective,
-        teacher: LogitsTeacher | None = None,
+        teacher: Teacher | None = None,
         *,
         chunk: int | None = None,
     ) -> None:
@@ -116,6 +148,7 @@ class DistillationModule(nn.Module):
         labels: torch.Tensor,
         rationale: torch.Tensor | None = None,
         num_items_in_batch: torch.Tensor | int | None = None,
+        **for_teacher: torch.Tensor,
     ) -> dict[str, torch.Tensor]:
         """The loss of a right-padded batch.
 
@@ -126,6 +159,7 @@ class DistillationModule(nn.Module):
             rationale: (B, T), where the label belongs to a rationale; left out, nowhere.
             num_items_in_batch: `label_counts` of all micro-batches of the step, or one number where
                 no term is on a part of the tokens; left out: of this one.
+            for_teacher: what a teacher that reads other tokens reads (`collate`).
 
         Returns:
             ``loss``, a scalar; and per term its sum over labels, detached.
@@ -136,9 +170,10 @@ class DistillationModule(nn.Module):
         objective = self.objective.over(torch.as_tensor(num_items_in_batch).expand(3))
         # A batch without a label has loss 0, not 0/0.
         scale = 1.0 / max(objective.labels[0], 1)
+        batch = {"input_ids": input_ids, "labels": labels, **for_teacher}
         with listening(self.student, self._wanted(0)) as inside:
             hidden_NH = trunk(self.student, input_ids)[mask_BT]
-        teacher_at, teacher_inside = self._taught(input_ids, mask_BT)
+        teacher_at, teacher_inside = self._taught(batch, mask_BT, hidden_NH)
         terms: dict[str, torch.Tensor] = {}
         losses: list[torch.Tensor] = []
         if self.objective.terms:
@@ -167,18 +202,14 @@ class DistillationModule(nn.Module):
         return {"loss": torch.stack(losses).sum(), **terms}
 
     def _taught(
-        self, ids_BT: torch.Tensor, mask_BT: torch.Tensor
+        self, batch: Batch, mask_BT: torch.Tensor, hidden_NH: torch.Tensor
     ) -> tuple[TeacherAt | None, Inside]:
         """What the teacher says at supervised positions, on demand, and what went on inside it."""
         (teacher,) = self._teacher
         if teacher is None:
             return None, Inside()
         with listening(teacher.model, self._wanted(1)) as inside:
-            hidden_NH = teacher.hidden(ids_BT, mask_BT)
-
-        def at(here: slice) -> torch.Tensor:
-            return teacher.logits(hidden_NH[here])
-
+            at = teacher.says(Reading(batch, mask_BT, hidden_NH.detach(), self.student))
         # A head applied for a term that does not look is work for nothing.
         return at if Signal.LOGITS in self.objective.eats else None, inside
 
@@ -194,8 +225,8 @@ class DistillationModule(nn.Module):
             for batch in batches:
                 mask_BT = batch["labels"] != IGNORED
                 with listening(self.student, self._wanted(0)) as inside:
-                    trunk(self.student, batch["input_ids"])
-                yield inside, self._taught(batch["input_ids"], mask_BT)[1], mask_BT
+                    hidden_NH = trunk(self.student, batch["input_ids"])[mask_BT]
+                yield inside, self._taught(batch, mask_BT, hidden_NH)[1], mask_BT
 
         if any(True for _ in self.inner.parameters()):
             fit_projections([term.value for term in self.objective.inner], heard())
@@ -242,4 +273,6 @@ def collate(examples: Sequence[Example]) -> Batch:
         ids_BT[row, : len(example.ids)] = torch.tensor(example.ids)
         labels_BT[row, : len(example.labels)] = torch.tensor(example.labels)
         rationale_BT[row, example.rationale.start : example.rationale.stop] = True
-    return {"input_ids": ids_BT, "labels": labels_BT, "rationale": rationale_BT}
+    batch = {"input_ids": ids_BT, "labels": labels_BT, "rationale": rationale_BT}
+    pairs = [example for example in examples if isinstance(example, PairedExample)]
+    return {**batch, **collate_pairs(pairs)} if pairs else batch

@@ -17,7 +17,8 @@ from typing import Literal
 import torch
 import torch.nn.functional as F  # noqa: N812 - the name every torch code base uses
 
-from ullage.distill.divergences import Divergence, forward_kl
+from ullage.distill.aligned import Aligned
+from ullage.distill.divergences import Divergence, forward_kl, total_variation
 from ullage.distill.inner import Inner
 from ullage.distill.signals import Signal
 from ullage.distill.sparse import Teacher, TopK
@@ -34,7 +35,7 @@ class Evidence:
 
     student_logits_NV: torch.Tensor
     labels_N: torch.Tensor
-    teacher: Teacher | None = None
+    teacher: Teacher | Aligned | None = None
     """None where the recipe asks no teacher for probabilities."""
     rationale_N: torch.Tensor | None = None
     """Where the label belongs to a rationale; None where none does."""
@@ -95,6 +96,8 @@ class Term:
     `ullage.distill.signals` for who can give each."""
     value: Callable[[Evidence], torch.Tensor]
     """Per position, shape (N,)."""
+    in_nats: bool = True
+    """Or in what its own definition says."""
     tokens: Tokens = "all"
     """Where it counts; its value elsewhere is left out."""
 
@@ -119,6 +122,8 @@ class InnerTerm:
     """States or attention maps."""
     value: Inner
     """Summed over positions."""
+    in_nats: bool = False
+    """Distances as its own definition says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +192,16 @@ class Objective:
             for term in self.every
         }
 
+    @property
+    def units(self) -> dict[str, str]:
+        """What each term is counted in, and their weighted sum ``loss``."""
+        in_nats = {term.name: term.in_nats for term in self.every}
+        in_nats["loss"] = all(in_nats.values())
+        return {
+            name: f"{'nats ' if known else ''}per supervised token"
+            for name, known in in_nats.items()
+        }
+
     def values(self, evidence: Evidence) -> dict[str, torch.Tensor]:
         """Each term on logits per position, unweighted."""
         return {term.name: term.counted(evidence) for term in self.terms}
@@ -227,6 +242,8 @@ def divergence_term(
             raise ValueError(f"{name} needs the teacher's probabilities")
         if isinstance(teacher, torch.Tensor):
             return divergence(student_NV, teacher, temperature)
+        if isinstance(teacher, Aligned):
+            return divergence(*teacher.compared(student_NV, temperature), temperature)
         if teacher.temperature != temperature:
             raise ValueError(
                 f"{name} is at temperature {temperature}, the teacher's probabilities at "
@@ -240,7 +257,33 @@ def divergence_term(
             raise ValueError(f"{name}: sampled ids estimate forward KL alone")
         return teacher.forward_kl(student_NV)
 
-    return Term(name, weight, Signal.LOGITS, value, tokens)
+    in_nats = divergence is not total_variation
+    return Term(name, weight, Signal.LOGITS, value, in_nats=in_nats, tokens=tokens)
+
+
+def merged_term(weight: float | Schedule = 1.0, name: str = "merged_spans") -> Term:
+    """The probabilities of spans that take several tokens of one side, as a term."""
+
+    def value(evidence: Evidence) -> torch.Tensor:
+        teacher = _on_bytes(name, evidence)
+        return teacher.merged(evidence.student_logits_NV, evidence.labels_N)
+
+    return Term(name, weight, Signal.LOGITS, value)
+
+
+def ranked_term(weight: float | Schedule = 1.0, name: str = "ranked_rest") -> Term:
+    """The tokens that the other vocabulary has no words for: a sum of probabilities, as a term."""
+
+    def value(evidence: Evidence) -> torch.Tensor:
+        return _on_bytes(name, evidence).ranked(evidence.student_logits_NV)
+
+    return Term(name, weight, Signal.LOGITS, value, in_nats=False)
+
+
+def _on_bytes(name: str, evidence: Evidence) -> Aligned:
+    if not isinstance(evidence.teacher, Aligned):
+        raise ValueError(f"{name} is of a teacher aligned on bytes")
+    return evidence.teacher
 
 
 def cross_entropy_term(
@@ -254,7 +297,7 @@ def cross_entropy_term(
     def value(evidence: Evidence) -> torch.Tensor:
         return cross_entropy(evidence.student_logits_NV, evidence.labels_N)
 
-    return Term(name, weight, eats, value, tokens)
+    return Term(name, weight, eats, value, tokens=tokens)
 
 
 def cross_entropy(

@@ -8,6 +8,7 @@ from typing import Literal
 
 from ullage.config.models import Distill, OnPolicy, Rationale
 from ullage.config.objective import (
+    Crossed,
     CrossEntropy,
     Divergence,
     Hidden,
@@ -19,6 +20,7 @@ from ullage.config.objective import (
 from ullage.errors import InputError
 
 Text = Literal["references", "answers"]
+Alignment = Literal["tokens", "bytes"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,8 @@ class Preset:
     objective: tuple[Chosen, ...]
     text: Text
     """Whose words are read and learnt."""
+    alignment: Alignment = "tokens"
+    """Whether teacher and student read one tokenizer's tokens, or each its own."""
     on_policy: OnPolicy | None = None
     """Whether the student answers some prompts itself."""
     rationale: Rationale | None = None
@@ -108,6 +112,31 @@ PRESETS: dict[str, Preset] = {
         ),
         text="references",
     ),
+    "cross-tokenizer": Preset(
+        (
+            Chosen(
+                Divergence(term="forward-kl", weight=0.5),
+                "the teacher's distribution, over what both vocabularies can say next",
+            ),
+            Chosen(
+                CrossEntropy(term="cross-entropy", weight=0.5),
+                "the teacher's distribution is known only where both begin a word alike, and "
+                "every other token has to be learnt too",
+            ),
+            Chosen(
+                Crossed(term="merged-spans", weight=1.0),
+                "how likely the teacher finds the words that one of the two needs several tokens "
+                "for",
+            ),
+            Chosen(
+                Crossed(term="ranked-rest", weight=0.1),
+                "tokens without a counterpart, by rank alone; small, as ranks do not know what "
+                "tokens say",
+            ),
+        ),
+        text="references",
+        alignment="bytes",
+    ),
     "on-policy": Preset(
         (
             Chosen(
@@ -161,6 +190,11 @@ def terms(settings: Distill) -> tuple[TermSettings, ...]:
 def text(settings: Distill) -> Text:
     """Whose words a recipe reads and learns."""
     return settings.text or PRESETS[settings.method].text
+
+
+def alignment(settings: Distill) -> Alignment:
+    """How a recipe compares teacher and student."""
+    return settings.alignment or PRESETS[settings.method].alignment
 
 
 def on_policy(settings: Distill) -> OnPolicy | None:

@@ -11,7 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from ullage.config.models import Rationale
-from ullage.distill.corpus import Corpus, Row
+from ullage.distill.corpus import Corpus
+from ullage.distill.rows import Row
 from ullage.errors import InputError
 from ullage.models.types import Message
 

@@ -8,20 +8,21 @@ from pathlib import Path
 from typing import Any
 
 from ullage.config.models import Arm, Config, Distill, OnPolicy, Rationale
-from ullage.config.objective import OuterSettings, Relation, TermSettings
+from ullage.config.objective import Crossed, InnerSettings, Outer, Relation, TermSettings
 from ullage.distill import presets
 from ullage.distill.selection import Selection, selection
 from ullage.distill.signals import Signal, require_signals
 from ullage.errors import InputError
 
-_ELSEWHERE = {"output", "save_steps", "corpus", "teacher", "student"}
-"""Settings that say where or how often things are written, and names a digest stands for."""
+_ELSEWHERE = {"output", "save_steps", "corpus", "near_duplicates", "teacher", "student"}
+"""Settings that say where or how often things are written, and what a digest stands for."""
 _WRITTEN_OUT = {
     "method",
     "objective",
     "text",
     "temperature",
     "cross_entropy",
+    "alignment",
     "on_policy",
     "rationale",
 }
@@ -61,6 +62,11 @@ class Paths:
         return self.work / "before.json"
 
     @property
+    def preflight(self) -> Path:
+        """What the preflight found: looked for once, whatever interrupts the rest."""
+        return self.work / "preflight.json"
+
+    @property
     def answers(self) -> Path:
         """Journal of the teacher's answers (black-box); kept when all is done."""
         return self.work / "answers.jsonl"
@@ -94,6 +100,11 @@ class Recipe:
         return Signal.TEXT in self.eats
 
     @property
+    def alignment(self) -> presets.Alignment:
+        """How teacher and student are compared."""
+        return presets.alignment(self.settings)
+
+    @property
     def on_policy(self) -> OnPolicy | None:
         """How the student answers some prompts itself, if it does."""
         return presets.on_policy(self.settings)
@@ -110,6 +121,7 @@ class Recipe:
             **self.settings.model_dump(mode="json", exclude={"output"}),
             "objective": self._written_out,
             "text": presets.text(self.settings),
+            "alignment": self.alignment,
             "on_policy": None if self.on_policy is None else self.on_policy.model_dump(),
             "rationale": None if self.rationale is None else self.rationale.model_dump(),
             "scorer": self.selection.digest,
@@ -132,6 +144,7 @@ class Recipe:
             **self.settings.model_dump(mode="json", exclude=_ELSEWHERE | _WRITTEN_OUT),
             "objective": self._written_out,
             "text": presets.text(self.settings),
+            "alignment": self.alignment,
             "on_policy": None if self.on_policy is None else self.on_policy.model_dump(),
             "rationale": None if self.rationale is None else self.rationale.model_dump(),
             "scorer": self.selection.digest,
@@ -176,6 +189,7 @@ def resolve_recipe(config: Config, root: Path) -> Recipe:
             f"distill.generate_samples: {settings.generate_samples} greedy answers are one answer; "
             "set distill.generate_temperature above 0, as 0.7"
         )
+    _require_alignment(settings, terms, eats)
     _require_company(terms, settings.batch_size)
     _require_rationales(terms, settings)
     copies = presets.PRESETS[settings.method].copies_teacher
@@ -201,6 +215,37 @@ def resolve_recipe(config: Config, root: Path) -> Recipe:
     return Recipe(settings, config.seed, teacher, start, paths, terms, eats, chosen_by)
 
 
+def _require_alignment(
+    settings: Distill, terms: tuple[TermSettings, ...], eats: frozenset[Signal]
+) -> None:
+    """Refuse what one way of comparing has and the other has not."""
+    if presets.alignment(settings) == "tokens":
+        for term in terms:
+            if isinstance(term, Crossed):
+                raise InputError(
+                    f"distill.objective: '{term.term}' is about words that two tokenizers cut "
+                    "differently; add alignment: bytes, or leave the term out"
+                )
+        return
+    for term in terms:
+        if isinstance(term, InnerSettings):
+            raise InputError(
+                f"distill.objective: '{term.term}' looks inside both models at the same tokens, "
+                "and with alignment: bytes they have none in common; leave the term out"
+            )
+    if not eats & _WHITE_BOX:
+        raise InputError(
+            "distill.alignment: bytes aligns probabilities, and the objective learns text alone, "
+            "which any tokenizer can read; say alignment: tokens, or add a divergence, as {term: "
+            "forward-kl}"
+        )
+    if presets.on_policy(settings) is not None:
+        raise InputError(
+            "distill.on_policy: with alignment: bytes the teacher reads the corpus's answers, and "
+            "not what the student writes; use method: cross-tokenizer, without on_policy"
+        )
+
+
 def _require_company(terms: tuple[TermSettings, ...], batch_size: int) -> None:
     """Relations are between the rows of one forward pass."""
     for term in terms:
@@ -216,7 +261,7 @@ def _require_rationales(terms: tuple[TermSettings, ...], settings: Distill) -> N
     if presets.rationale(settings) is not None:
         return
     for term in terms:
-        if isinstance(term, OuterSettings) and term.tokens != "all":
+        if isinstance(term, Outer) and term.tokens != "all":
             raise InputError(
                 f"distill.objective: '{term.called}' is on the tokens of the {term.tokens}, and no "
                 "rationale is learnt; add distill.rationale: {learnt: task}, or use tokens: all"

@@ -29,6 +29,10 @@ class Example:
     rationale: range = range(0)
     """Positions whose label belongs to the rationale of the last answer."""
 
+    def blank(self) -> Example:
+        """A row of this kind with nothing to learn."""
+        return Example((0,), (IGNORED,))
+
     @property
     def supervised(self) -> int:
         """Positions with a label."""
@@ -80,14 +84,31 @@ def render(
                 alone = (*messages[:turn], Message("assistant", rationale))
                 stop = _alike(ids, _ids(tokenizer, alone, generation_prompt=False))
             steps = range(len(before) - 1, max(stop, len(before)) - 1)
-    return _truncated(Example(tuple(ids), tuple(labels), rationale=steps), max_length)
+    return truncated(Example(tuple(ids), tuple(labels), rationale=steps), max_length)
+
+
+def as_text(tokenizer: Any, messages: Sequence[Message], *, generation_prompt: bool = False) -> str:
+    """A conversation as the tokenizer's template writes it."""
+    turns = [{"role": message.role, "content": message.content} for message in messages]
+    text: str = tokenizer.apply_chat_template(
+        turns, tokenize=False, add_generation_prompt=generation_prompt
+    )
+    return text
+
+
+def truncated(example: Example, max_length: int) -> Example:
+    """The beginning of a conversation, and what was cut off counted."""
+    if len(example.ids) <= max_length:
+        return example
+    # The last kept position would predict a token that was cut off.
+    labels = (*example.labels[: max_length - 1], IGNORED)
+    steps = range(example.rationale.start, min(example.rationale.stop, max_length - 1))
+    kept = Example(example.ids[:max_length], labels, rationale=steps)
+    return replace(kept, cut=example.supervised - kept.supervised, truncated=True)
 
 
 def _ids(tokenizer: Any, messages: Sequence[Message], *, generation_prompt: bool) -> list[int]:
-    turns = [{"role": message.role, "content": message.content} for message in messages]
-    text = tokenizer.apply_chat_template(
-        turns, tokenize=False, add_generation_prompt=generation_prompt
-    )
+    text = as_text(tokenizer, messages, generation_prompt=generation_prompt)
     # The template writes its own special tokens: adding them again doubles the BOS.
     ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
     return ids
@@ -105,13 +126,3 @@ def _end_of_turn(ids: list[int], start: int, special: set[int]) -> int:
         if ids[position] in special:
             return position + 1
     return len(ids)
-
-
-def _truncated(example: Example, max_length: int) -> Example:
-    if len(example.ids) <= max_length:
-        return example
-    # The last kept position would predict a token that was cut off.
-    labels = (*example.labels[: max_length - 1], IGNORED)
-    steps = range(example.rationale.start, min(example.rationale.stop, max_length - 1))
-    kept = Example(example.ids[:max_length], labels, rationale=steps)
-    return replace(kept, cut=example.supervised - kept.supervised, truncated=True)

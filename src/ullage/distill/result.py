@@ -9,8 +9,9 @@ from typing import Any, Literal
 
 from ullage.errors import UllageError
 
-Stage = Literal["answers", "base", "train", "measure"]
-"""Asking the teacher; measuring the student before; training; measuring it after."""
+Stage = Literal["preflight", "answers", "base", "train", "measure"]
+"""Looking for what would spoil the student; asking the teacher; measuring the student before;
+training; measuring it after."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +23,7 @@ class Progress:
     total: int
     """Answers, rows or optimiser steps, as the stage goes."""
     terms: Mapping[str, float] = field(default_factory=dict)
-    """Training: each loss term of the step, in nats per supervised token."""
+    """Training: each loss term of the step, per supervised token."""
     tokens_per_second: float | None = None
     seconds_left: float | None = None
     """Of this stage."""
@@ -57,6 +58,10 @@ class DistillResult:
             f"{corpus['train']} rows to learn, {corpus['held_out']} held out, "
             f"left out: {dropped or 'none'}"
         )
+        rows += "".join(
+            f"\n{finding['level']} [{finding['check']}] {finding['found']}; {finding['mend']}"
+            for finding in facts.get("preflight", {}).get("findings", ())
+        )
         if self.status == "planned":
             lines = [f"Would make {self.output} in {facts['steps']} steps.", rows]
             return "\n".join([*lines, *_forecast(facts["forecast"])])
@@ -65,7 +70,8 @@ class DistillResult:
         before, after = facts["loss"]["base_held_out"], facts["loss"]["held_out"]
         if before is not None and after is not None:
             lines += [
-                f"held-out {name}: {before[name]:.3f} -> {after[name]:.3f} {facts['loss']['unit']}"
+                f"held-out {name}: {before[name]:.3f} -> {after[name]:.3f} "
+                f"{facts['loss']['units'][name]}"
                 for name in after
             ]
         return "\n".join(lines)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ullage.distill.corpus import Row
+from ullage.distill.rows import Row
 from ullage.errors import InputError
 from ullage.probes.normalise import canonical, numbers
 

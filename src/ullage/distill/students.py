@@ -103,7 +103,7 @@ def aligned(
             raise InputError(
                 "distill.student: its tokenizer or chat template renders conversations unlike the "
                 "teacher's, so the two would answer different prompts; give the student the "
-                "teacher's template, or use method: black-box"
+                "teacher's template, or use method: cross-tokenizer or black-box"
             )
     return vocabulary
 

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from ullage.config.objective import (
+    Crossed,
     CrossEntropy,
     InnerSettings,
     Jensen,
@@ -24,6 +25,8 @@ from ullage.distill.objectives import (
     Term,
     cross_entropy_term,
     divergence_term,
+    merged_term,
+    ranked_term,
 )
 from ullage.distill.signals import eaten
 
@@ -35,6 +38,7 @@ _DIVERGENCES: dict[str, divergences.Divergence] = {
     "skewed-kl": divergences.skewed_kl,
     "skewed-reverse-kl": divergences.skewed_reverse_kl,
 }
+_CROSSED = {"merged-spans": merged_term, "ranked-rest": ranked_term}
 
 
 def build_objective(
@@ -71,6 +75,8 @@ def _term(term: OuterSettings, answers: bool) -> Term:
     weight = _weight(term.weight)
     if isinstance(term, CrossEntropy):
         return cross_entropy_term(weight, eaten(term, answers=answers), term.called, term.tokens)
+    if isinstance(term, Crossed):
+        return _CROSSED[term.term](weight, term.called)
     assert term.temperature is not None  # noqa: S101 - written out by presets
     divergence: Any = _DIVERGENCES[term.term]
     if isinstance(term, Jensen):

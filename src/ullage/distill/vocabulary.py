@@ -75,15 +75,8 @@ def align_vocabularies(
     Raises:
         InputError: they differ beyond padding, or a tokenizer knows ids its model has no row for.
     """
-    for role, vocab, rows in (
-        ("teacher", teacher_vocab, teacher_rows),
-        ("student", student_vocab, student_rows),
-    ):
-        if max(vocab.values()) >= rows:
-            raise InputError(
-                f"distill.{role}: its tokenizer has ids up to {max(vocab.values())} but its head "
-                f"has {rows} rows; use the tokenizer the model was trained with"
-            )
+    require_rows("teacher", teacher_vocab, teacher_rows)
+    require_rows("student", student_vocab, student_rows)
     if teacher_vocab.keys() != student_vocab.keys():
         only_teacher = sorted(teacher_vocab.keys() - student_vocab.keys())
         only_student = sorted(student_vocab.keys() - teacher_vocab.keys())
@@ -91,11 +84,24 @@ def align_vocabularies(
         raise InputError(
             f"distill.student: the vocabularies differ beyond padding ({len(only_teacher)} tokens "
             f"only the teacher has, {len(only_student)} only the student, e.g. {examples}), so "
-            "their logits cannot be compared; use a student with the teacher's tokenizer, or "
-            "method: black-box"
+            "their logits cannot be compared token by token; use method: cross-tokenizer or "
+            "black-box, or a student with the teacher's tokenizer"
         )
     pairs = sorted((student_vocab[token], teacher_vocab[token]) for token in student_vocab)
     ids = torch.tensor(pairs, dtype=torch.long)
     student_ids_K, teacher_ids_K = ids.unbind(dim=1)
     same_ids = torch.equal(student_ids_K, teacher_ids_K)
     return VocabularyMap(student_rows, teacher_rows, student_ids_K, teacher_ids_K, same_ids)
+
+
+def require_rows(role: str, vocab: Mapping[str, int], rows: int) -> None:
+    """Refuse a tokenizer with ids that its model has no row for.
+
+    Raises:
+        InputError: naming both numbers.
+    """
+    if max(vocab.values()) >= rows:
+        raise InputError(
+            f"distill.{role}: its tokenizer has ids up to {max(vocab.values())} but its head "
+            f"has {rows} rows; use the tokenizer the model was trained with"
+        )

@@ -28,7 +28,7 @@ def export(plan: Plan, folder: Path, out: Path, *, date: str) -> dict[str, Any]:
         The card.
 
     Raises:
-        InputError: the training is not finished, or `out` exists.
+        InputError: the training is not finished, weights to average are not there, or `out` exists.
     """
     if out.exists():
         raise InputError(f"{out}: exists already; remove it, or name another folder")
@@ -47,8 +47,10 @@ def export(plan: Plan, folder: Path, out: Path, *, date: str) -> dict[str, Any]:
         "parameters": sum(parameter.numel() for parameter in run.model.parameters()),
         "shape": asdict(plan.shape),
         "stages": [stage.name for stage in plan.stages],
+        "averaged": plan.averaged,
         "exam": exam,
     }
+    run.average()
     model = run.model.to(torch.bfloat16)
     with finished_folder(out, out.with_name(f".{out.name}.part")) as partial:
         save_model(model, run.tokenizer, partial)
