@@ -483,6 +483,19 @@ class Rationale(Strict):
         return self
 
 
+class Lora(Strict):
+    """Low-rank additions to the student's weights (arXiv 2106.09685)."""
+
+    rank: PositiveInt = 16
+    """Of each addition."""
+    alpha: Annotated[float, Field(gt=0)] = 32.0
+    """An addition counts alpha / rank times."""
+    dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    """Share of its inputs that an addition does not see in a step."""
+    targets: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
+    """Linear layers by the end of their names, as `q_proj`; left out, all but the head."""
+
+
 class Distill(Strict):
     """How the student is made (`ullage distill`)."""
 
@@ -520,6 +533,9 @@ class Distill(Strict):
     """Checkpoint to start from; left out: chosen layers of the teacher (for `specialise`, all)."""
     layers: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)] | PositiveInt | None = None
     """Teacher layers the student keeps: their indices, or how many, evenly spaced."""
+    lora: Lora | None = None
+    """Train low-rank additions to the student's weights, and fold them into these at the end; left
+    out, all weights are trained. Needs `ullage[lora]`."""
     corpus: str
     """Prompts (``{"messages": …}``) relative to this file: JSONL, Parquet, or a folder that
     `datasets` saved."""
@@ -548,6 +564,9 @@ class Distill(Strict):
     """Examples in one forward pass."""
     gradient_accumulation: PositiveInt = 1
     """Forward passes in one optimiser step."""
+    gradient_checkpointing: bool = False
+    """Work layers out again on the way back instead of keeping what they did: the same student, in
+    less memory and more time."""
     optimiser: Literal["adamw", "muon"] = "adamw"
     """`muon` moves hidden matrices along an orthogonalised momentum (Jordan et al. 2024) and leaves
     the rest to AdamW: fewer steps for a small student that starts far from its teacher."""
@@ -561,6 +580,8 @@ class Distill(Strict):
     """Of the teacher and of training."""
     save_steps: PositiveInt = 100
     """Steps between checkpoints, from which an interrupted run goes on."""
+    report_to: tuple[Literal["tensorboard", "wandb", "mlflow", "trackio"], ...] = ()
+    """Trackers that are told every step's loss terms; `tensorboard` writes to `<output>-logs`."""
     generate_max_tokens: PositiveInt = 128
     """For `text: answers`: length of the teacher's answers."""
     generate_temperature: Annotated[float, Field(ge=0.0)] = 0.0

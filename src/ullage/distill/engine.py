@@ -19,9 +19,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch.utils.data import Sampler
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
+from transformers.integrations.integration_utils import TensorBoardCallback
 
 from ullage.config.models import Distill
 from ullage.distill.checkpoint import quiet
+from ullage.distill.lora import additions, is_adapted
 from ullage.distill.module import DistillationModule, collate
 from ullage.distill.muon import Muon
 from ullage.distill.objectives import Objective, label_counts
@@ -144,7 +146,7 @@ class Tally:
 
 
 _BESIDE = "beside.safetensors"
-"""In a checkpoint: what is trained beside the student and is no part of it."""
+"""In a checkpoint: what is trained beside the student and is no part of it, or is added to it."""
 _CLIPPED = "clipped.json"
 """In a checkpoint: the steps so far whose gradient was cut down."""
 
@@ -280,13 +282,16 @@ class DistillationTrainer(Trainer):
         module: Any = self.accelerator.unwrap_model(self.model)
         weights = module.state_dict() if state_dict is None else state_dict
         folder = Path(output_dir or self.args.output_dir or ".")
-        with quiet():
-            module.student.save_pretrained(
-                folder,
-                state_dict=None if state_dict is None else _under("student.", weights),
-                is_main_process=self.args.should_save,
-            )
-        if (beside := _under("inner.", weights)) and self.args.should_save:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not is_adapted(module.student):
+            with quiet():
+                module.student.save_pretrained(
+                    folder,
+                    state_dict=None if state_dict is None else _under("student.", weights),
+                    is_main_process=self.args.should_save,
+                )
+        beside = _under("inner.", weights) | additions(weights)
+        if beside and self.args.should_save:
             save_file(beside, folder / _BESIDE)
         if self.args.should_save:
             (folder / _CLIPPED).write_text(json.dumps(self.clipped), encoding="utf-8")
@@ -295,8 +300,9 @@ class DistillationTrainer(Trainer):
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         module: Any = self.accelerator.unwrap_model(self.model)
-        super()._load_from_checkpoint(resume_from_checkpoint, model=module.student)
-        module.student.tie_weights()
+        if not is_adapted(module.student):
+            super()._load_from_checkpoint(resume_from_checkpoint, model=module.student)
+            module.student.tie_weights()
         self.clipped = json.loads((Path(resume_from_checkpoint) / _CLIPPED).read_bytes())
         load_beside(module, Path(resume_from_checkpoint))
         if self._own is not None:
@@ -306,9 +312,10 @@ class DistillationTrainer(Trainer):
 class _Watch(TrainerCallback):
     """Reports each step and turns a wish to stop into a checkpoint."""
 
-    def __init__(self, stop: Stop, report: Report | None) -> None:
+    def __init__(self, stop: Stop, report: Report | None, *, tracked: bool) -> None:
         self._stop = stop
         self._report = report
+        self._tracked = tracked
         self._started = 0.0
         self._first_step = 0
         self.trainer: DistillationTrainer | None = None
@@ -332,8 +339,11 @@ class _Watch(TrainerCallback):
         if wanted and state.global_step < state.max_steps:
             control.should_save = True
             control.should_training_stop = True
+        seconds = max(time.monotonic() - self._started, 1e-9)
+        if self._tracked:
+            told = {"loss": module.objective.loss(terms), **terms}
+            trainer.log({**told, "tokens_per_second": trainer.tokens / seconds})
         if self._report is not None:
-            seconds = max(time.monotonic() - self._started, 1e-9)
             left = state.max_steps - state.global_step
             self._report(
                 Progress(
@@ -373,6 +383,7 @@ def train(
     report: Report | None = None,
     own: OwnWords | None = None,
     processes: Processes = ALONE,
+    logs: Path | None = None,
 ) -> Trained:
     """Train until done or stopped, from the last whole checkpoint where there is one.
 
@@ -386,13 +397,19 @@ def train(
         report: called after every step.
         own: of on-policy recipes.
         processes: that train together, each on its share of every step.
+        logs: folder for TensorBoard; left out, a folder of the checkpoints'.
 
     Raises:
         Stopped: the wish was granted; a checkpoint is on disk.
         InputError: the loss is not finite.
         InfrastructureError: a checkpoint cannot be written.
     """
-    watch = _Watch(stop, report)
+    watch = _Watch(stop, report, tracked=bool(recipe.report_to))
+    if recipe.gradient_checkpointing:
+        student = module.student
+        # The second is the first's name in older versions of transformers.
+        enable = getattr(student, "activation_checkpointing_enable", None)
+        (enable or student.gradient_checkpointing_enable)({"use_reentrant": False})
     steps = planned_steps(recipe, len(examples), processes.size)
     trainer = DistillationTrainer(
         lengths=[len(example.ids) for example in examples],
@@ -402,7 +419,7 @@ def train(
         args=_arguments(recipe, steps, seed, checkpoints),
         train_dataset=[*enumerate(examples), (BLANK, examples[0].blank())],
         data_collator=_collate_rows,
-        callbacks=[watch],
+        callbacks=[watch, *_shown(recipe, logs, processes)],
     )
     watch.trainer = trainer
     last = processes.first(lambda: last_checkpoint(checkpoints))
@@ -465,12 +482,27 @@ def mean_terms(
         if report is not None:
             report(min(start + recipe.batch_size, len(ordered)), len(ordered))
     means = tally.means(module.objective)
-    weighted = sum(weight * means[name] for name, weight in module.objective.weights.items())
-    return {"loss": weighted, **means}
+    return {"loss": module.objective.loss(means), **means}
+
+
+def _shown(recipe: Distill, logs: Path | None, processes: Processes) -> list[TrainerCallback]:
+    """TensorBoard's callback, told where to write: its own choice is thrown away in the end."""
+    if "tensorboard" not in recipe.report_to or not processes.is_first:
+        return []
+    callback: Any = TensorBoardCallback
+    board = callback()
+    if board.logging_dir is None and logs is not None:
+        board.logging_dir = str(logs)
+    return [board]
 
 
 def _require_whole_weights(trainer: DistillationTrainer, recipe: Distill) -> None:
     """Refuse to share out weights where they are wanted whole, or never put together again."""
+    if trainer.is_sharded and recipe.lora is not None:
+        raise InputError(
+            "distill.lora: additions are saved whole, and FSDP or DeepSpeed shares them out; train "
+            "all weights, or without sharding: what lora trains fits many times over"
+        )
     if trainer.is_sharded and recipe.optimiser == "muon":
         raise InputError(
             "distill.optimiser: muon wants whole matrices, and FSDP or DeepSpeed shares them out; "
@@ -504,7 +536,12 @@ def load_beside(module: DistillationModule, checkpoint: Path) -> None:
     """Take up what is trained beside the student."""
     beside = checkpoint / _BESIDE
     if beside.exists():
-        module.inner.load_state_dict(load_file(beside))
+        weights = load_file(beside)
+        added = additions(weights)
+        module.load_state_dict(added, strict=False)
+        module.inner.load_state_dict(
+            {name: tensor for name, tensor in weights.items() if name not in added}
+        )
 
 
 def _under(prefix: str, weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -550,7 +587,8 @@ def _arguments(recipe: Distill, steps: int, seed: int, checkpoints: Path) -> Tra
         # Every weight is used in every step; looking for others takes time.
         ddp_find_unused_parameters=False,
         disable_tqdm=True,
-        report_to="none",
+        report_to=[name for name in recipe.report_to if name != "tensorboard"],
+        run_name=checkpoints.parent.stem,
         log_level="error",
     )
     # A process that finds several GPUs would split batches among threads, but not the teacher.

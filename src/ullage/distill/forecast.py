@@ -16,10 +16,12 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM
 
+from ullage.config.models import Lora
 from ullage.distill.checkpoint import load_config, load_tokenizer
 from ullage.distill.chunked import CHUNK, CHUNK_ELSEWHERE
 from ullage.distill.job import Job
 from ullage.distill.layers import chosen_layers
+from ullage.distill.lora import adapt, trained_parameters
 from ullage.distill.rationales import Lesson, lessons, planned
 from ullage.distill.recipe import planned_steps
 from ullage.distill.rendering import render
@@ -39,6 +41,8 @@ class Shape:
     """A model by its numbers."""
 
     parameters: int
+    trained: int
+    """Of them, or of what is added to them."""
     layers: int
     width: int
     heads: int
@@ -71,7 +75,9 @@ def forecast(job: Job) -> dict[str, Any]:
     # In the process that asks: each of several has a share of the rows, as many steps long.
     steps = planned_steps(settings, in_all, job.processes.size)
     rows = steps * settings.batch_size * settings.gradient_accumulation
-    work = 3.0 * student.forward(rows * read, read, rows * supervised)
+    # Forward once more for what is not kept; back through the layers, and to trained weights.
+    passes = 2.0 + settings.gradient_checkpointing + (settings.lora is None)
+    work = passes * student.forward(rows * read, read, rows * supervised)
     if teacher is not None:
         work += teacher.forward(rows * teacher_reads, teacher_reads, rows * teacher_supervised)
     if recipe.on_policy is not None:
@@ -81,7 +87,7 @@ def forecast(job: Job) -> dict[str, Any]:
     prompts = len(job.corpus.train) + len(job.corpus.held_out)
     return {
         "loads": {
-            "student": {"parameters": student.parameters},
+            "student": {"parameters": student.parameters, "trained": student.trained},
             "teacher": None if teacher is None else {"parameters": teacher.parameters},
         },
         "memory_bytes": _memory(job, student, teacher, read),
@@ -115,16 +121,22 @@ def _shapes(job: Job) -> tuple[Shape, Shape | None]:
                 setattr(config, name, [value[index] for index in layers])
         config.num_hidden_layers = len(layers)
     if not recipe.needs_weights:
-        return _shape(config), None
-    return _shape(config), _shape(load_config(recipe.teacher, job.root, "distill.teacher"))
+        return _shape(config, recipe.settings.lora), None
+    return _shape(config, recipe.settings.lora), _shape(
+        load_config(recipe.teacher, job.root, "distill.teacher")
+    )
 
 
-def _shape(config: Any) -> Shape:
+def _shape(config: Any, lora: Lora | None = None) -> Shape:
     auto: Any = AutoModelForCausalLM
     with torch.device("meta"):
         model = auto.from_config(config)
+        parameters = sum(weight.numel() for weight in model.parameters())
+        if lora is not None:
+            adapt(model, lora, seed=0)
     return Shape(
-        parameters=sum(weight.numel() for weight in model.parameters()),
+        parameters=parameters,
+        trained=trained_parameters(model),
         layers=config.num_hidden_layers,
         width=config.hidden_size,
         heads=config.num_attention_heads,
@@ -151,12 +163,15 @@ def _memory(job: Job, student: Shape, teacher: Shape | None, read: float) -> dic
     half = 2 if settings.dtype == "bfloat16" else _FP32
     tokens = settings.batch_size * read
     scores = settings.batch_size * student.heads * read**2 * 2
-    kept = student.layers * (tokens * student.width * _KEPT_PER_TOKEN + scores)
+    of_layer = tokens * student.width * _KEPT_PER_TOKEN + scores
+    kept = student.layers * of_layer
+    if settings.gradient_checkpointing:
+        kept = student.layers * tokens * student.width + of_layer
     chunk = CHUNK.get(pick_device("auto").type, CHUNK_ELSEWHERE)
     parts = {
-        "student_weights_and_gradients": 2 * _FP32 * student.parameters,
+        "student_weights_and_gradients": _FP32 * (student.parameters + student.trained),
         # Muon keeps one number for a matrix where AdamW keeps two: this is the most.
-        "optimiser": 2 * _FP32 * student.parameters,
+        "optimiser": 2 * _FP32 * student.trained,
         "teacher": half * teacher.parameters if teacher is not None else 0,
         "activations": round(half * kept),
         "logits": 3 * _FP32 * chunk * student.vocabulary,

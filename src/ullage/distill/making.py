@@ -21,6 +21,7 @@ from ullage.distill.crossing import Crossing
 from ullage.distill.engine import Stop, load_beside, mean_terms, stop_on_signal, train
 from ullage.distill.job import Job, identity
 from ullage.distill.loaded import LoadedTeacher
+from ullage.distill.lora import ADAPTER, adapt, fold, trained_parameters
 from ullage.distill.module import (
     Batch,
     DistillationModule,
@@ -80,6 +81,8 @@ def make_student(job: Job, teacher: LoadedTeacher, report: Report | None) -> dic
         watched = Watched(stop, report)
         student, tokenizer = load_base(job.recipe)
         require_plain_head(student, "student")
+        if job.recipe.settings.lora is not None:
+            adapt(student, job.recipe.settings.lora, job.recipe.seed)
         crossing = _crossing(job, teacher, student, tokenizer)
         reads = partial(render, tokenizer) if crossing is None else crossing.render
         rows = {
@@ -110,6 +113,7 @@ def make_student(job: Job, teacher: LoadedTeacher, report: Report | None) -> dic
             report=report,
             own=own,
             processes=processes,
+            logs=job.recipe.paths.logs,
         )
 
         def finished() -> dict[str, Any]:
@@ -346,7 +350,10 @@ def _finish(
 ) -> dict[str, Any]:
     """Write the student's folder and move it into place; checkpoints are of no more use."""
     recipe, paths = job.recipe, job.recipe.paths
+    trains = trained_parameters(module.student)
     with finished_folder(paths.output, paths.work / "student.partial") as partial:
+        if recipe.settings.lora is not None:
+            fold(module.student, recipe.settings.lora, partial / ADAPTER)
         save_model(module.student, tokenizer, partial)
         base_identity = identity(Arm(model=f"hf:{paths.base}"), Path())
         ledger = {
@@ -356,6 +363,7 @@ def _finish(
             "student": {
                 "identity": identity(Arm(model=f"hf:{partial}"), Path()),
                 "parameters": sum(weight.numel() for weight in module.student.parameters()),
+                "parameters_trained": trains,
             },
             "left_behind": {
                 "projection_parameters": sum(map(torch.numel, module.inner.parameters()))

@@ -167,6 +167,10 @@ class Objective:
             for name, total in sums.items()
         }
 
+    def loss(self, means: Mapping[str, float]) -> float:
+        """The weighted sum of `mean`."""
+        return sum(weight * means[name] for name, weight in self.weights.items())
+
     @property
     def _tokens(self) -> dict[str, Tokens]:
         """Where each term counts."""

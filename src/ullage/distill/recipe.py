@@ -10,12 +10,23 @@ from typing import Any
 from ullage.config.models import Arm, Config, Distill, OnPolicy, Rationale
 from ullage.config.objective import Crossed, InnerSettings, Outer, Relation, TermSettings
 from ullage.distill import presets
+from ullage.distill.installed import require_installed
 from ullage.distill.selection import Selection, selection
 from ullage.distill.signals import Signal, require_signals
 from ullage.errors import InputError
 
-_ELSEWHERE = {"output", "save_steps", "corpus", "near_duplicates", "teacher", "student"}
-"""Settings that say where or how often things are written, and what a digest stands for."""
+_ELSEWHERE = {
+    "output",
+    "save_steps",
+    "report_to",
+    "gradient_checkpointing",
+    "corpus",
+    "near_duplicates",
+    "teacher",
+    "student",
+}
+"""Settings of which the student knows nothing, as where it is written, and what a digest stands
+for."""
 _WRITTEN_OUT = {
     "method",
     "objective",
@@ -50,6 +61,11 @@ class Paths:
         Beside the output, so that finished folders are moved into place and not copied.
         """
         return self.output.with_name(self.output.name + ".work")
+
+    @property
+    def logs(self) -> Path:
+        """What TensorBoard shows, ``<output>-logs``; kept."""
+        return self.output.with_name(self.output.name + "-logs")
 
     @property
     def checkpoints(self) -> Path:
@@ -171,6 +187,7 @@ def resolve_recipe(config: Config, root: Path) -> Recipe:
     if settings.teacher is not None and settings.teacher != teacher.model:
         teacher = Arm(model=settings.teacher)
     terms = presets.terms(settings)
+    require_installed(settings)
     answers = presets.text(settings) == "answers"
     eats = require_signals(terms, teacher.model, answers=answers)
     if eats & _WHITE_BOX and teacher.hf.quantise is not None:
@@ -190,6 +207,11 @@ def resolve_recipe(config: Config, root: Path) -> Recipe:
             "set distill.generate_temperature above 0, as 0.7"
         )
     _require_alignment(settings, terms, eats)
+    if settings.lora is not None and settings.optimiser == "muon":
+        raise InputError(
+            "distill.optimiser: muon moves whole matrices, and lora trains two narrow ones in "
+            "their place; use adamw"
+        )
     _require_company(terms, settings.batch_size)
     _require_rationales(terms, settings)
     copies = presets.PRESETS[settings.method].copies_teacher
