@@ -9,7 +9,7 @@ import os
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -218,7 +218,10 @@ def distill(
 ) -> None:
     """Make the student and the ledger of its making."""
     from ullage.distill import run_distill, run_preflight
+    from ullage.distill.processes import Processes
 
+    if not Processes.of_environment().is_first:
+        _distil_beside(config, override, looks=plan_only or preflight)
     loaded = _load(config, override)
     if preflight:
         with _reporter(json_, loaded) as reporter:
@@ -236,6 +239,21 @@ def distill(
         _print_json(dict(result.ledger))
     else:
         typer.echo(result.summary())
+
+
+def _distil_beside(config: Path, override: Overrides, *, looks: bool) -> NoReturn:
+    """Distil together with the process that speaks, in silence; looking it does alone."""
+    if looks:
+        sys.exit(0)
+    from ullage.distill import run_distill
+
+    try:
+        loaded = _load(config, override)
+        run_distill(loaded.config, loaded.root)
+    except UllageError as error:
+        # Not typer's exit, of which 130 would be taken for a Ctrl-C and told.
+        sys.exit(error.exit_code)
+    sys.exit(0)
 
 
 @app.command()

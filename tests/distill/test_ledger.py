@@ -112,6 +112,7 @@ def test_tokens_truncated_masked_and_supervised(ledger: dict[str, Any]) -> None:
         "rows": 4,
         "read": whole + 120,
         "supervised": supervised,
+        "rationale": 0,
         "masked": whole + 120 - supervised,
         "rows_truncated": 2,
         "supervised_cut": learnt(CUT[1]) - labelled + learnt(EMPTY[1]),
@@ -125,7 +126,7 @@ def test_what_else_was_left_behind(ledger: dict[str, Any]) -> None:
     assert ledger["layers"] == {"of": 2, "kept": [0], "left_out": [1]}
     assert ledger["teacher_signal"] == {
         "used": ["logits"],
-        "not_used": ["attention maps", "hidden states", "text"],
+        "not_used": ["attention maps", "hidden states", "rationale", "text"],
     }
     assert ledger["precision"]["losses"] == "float32"
     assert ledger["preflight"]["facts"]["vocabulary"]["masked_student_rows"] == 0

@@ -28,7 +28,6 @@ from ullage.errors import InputError  # noqa: E402
 pytestmark = pytest.mark.local
 
 ROOT = Path(__file__).parents[2]
-TERMS = {"may_train": True, "document": "our own endpoint", "read_on": "2026-02-01"}
 Model: Any = AutoModelForCausalLM
 Tokenizer: Any = AutoTokenizer
 
@@ -398,7 +397,7 @@ class TestBlackBox:
                         "teacher": {
                             "model": "openai:big",
                             "openai": {"base_url": server.url, "max_concurrency": 2},
-                            "terms": TERMS,
+                            "terms": making.TERMS,
                         },
                         "student": {"model": "hf:taught"},
                     }
@@ -418,7 +417,7 @@ class TestBlackBox:
         ledger = json.loads((folder / "taught" / "distillation.json").read_text())
         assert ledger["teacher_signal"] == {
             "used": ["text"],
-            "not_used": ["attention maps", "hidden states", "logits"],
+            "not_used": ["attention maps", "hidden states", "logits", "rationale"],
         }
         loss = ledger["loss"]
         assert set(loss["held_out"]) == {"loss", "cross_entropy"}

@@ -46,6 +46,8 @@ class Corpus:
         for part in (self.train, self.held_out):
             for row in part:
                 turns = [[message.role, message.content] for message in row.messages]
+                if row.rationale is not None:
+                    turns.append(["rationale", row.rationale])
                 hasher.update(json.dumps(turns, sort_keys=True).encode() + b"\n")
             hasher.update(b"--\n")
         return hasher.hexdigest()

@@ -46,11 +46,11 @@ class Crossing:
         return cls(pairing, BytesTeacher(teacher[0], pairing.outcomes))
 
     def render(
-        self, messages: Sequence[Message], max_length: int, *, final_only: bool = False
+        self, messages: Sequence[Message], max_length: int, **how: Any
     ) -> PairedExample | None:
         """A conversation for both, see `Pairing.render`."""
         reads = getattr(self.teacher.model.config, "max_position_embeddings", sys.maxsize)
-        return self.pairing.render(messages, max_length, reads, final_only=final_only)
+        return self.pairing.render(messages, max_length, reads, **how)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,13 +22,16 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch.utils.data import Sampler
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
+from transformers.integrations.integration_utils import TensorBoardCallback
 
 from ullage.config.models import Distill
 from ullage.distill.checkpoint import quiet
+from ullage.distill.lora import additions, is_adapted
 from ullage.distill.module import Batch, DistillationModule
 from ullage.distill.muon import Muon
-from ullage.distill.objectives import IGNORED
+from ullage.distill.objectives import Objective, label_counts
 from ullage.distill.own import OwnWords
+from ullage.distill.processes import ALONE, Processes
 from ullage.distill.recipe import planned_steps
 from ullage.distill.rendering import Example
 from ullage.distill.result import Progress, Report, Stopped
@@ -69,6 +72,9 @@ def stop_on_signal() -> Iterator[Stop]:
         restore()
 
 
+BLANK = -1
+"""A row with nothing to learn. The last of a dataset's rows, by its index as by its name."""
+
 _POOL = 32
 """Batches whose rows are sorted by length together."""
 
@@ -87,21 +93,25 @@ class RowOrder(Sampler[int]):
         announce: Callable[[list[int]], None] | None = None,
         *,
         grouped: bool = True,
+        multiple: int = 1,
     ) -> None:
         """Order rows.
 
         Args:
-            lengths: of each row.
-            batch_size: rows that share a batch.
+            lengths: of the rows, in tokens.
+            batch_size: rows of a step.
             seed: of the order.
             announce: told the rows of an epoch as it begins.
             grouped: whether rows of similar length share a batch.
+            multiple: the number of rows is filled up to one of it with `BLANK`, so that each of
+                several processes has as many batches.
         """
         self._pool = batch_size * (_POOL if grouped else 1)
         self._announce = announce
         self._lengths = lengths
         self._batch_size = batch_size
         self._seed = seed
+        self._blanks = -len(lengths) % multiple
         self._epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -109,7 +119,7 @@ class RowOrder(Sampler[int]):
         self._epoch = epoch
 
     def __len__(self) -> int:
-        return len(self._lengths)
+        return len(self._lengths) + self._blanks
 
     def __iter__(self) -> Iterator[int]:
         generator = torch.Generator().manual_seed((self._seed << 20) + self._epoch)
@@ -126,6 +136,7 @@ class RowOrder(Sampler[int]):
         short = [batch for batch in batches if len(batch) < self._batch_size]
         shuffled = torch.randperm(len(whole), generator=generator).tolist()
         rows = [row for batch in [*(whole[index] for index in shuffled), *short] for row in batch]
+        rows += [BLANK] * self._blanks
         if self._announce is not None:
             self._announce(rows)
         yield from rows
@@ -136,22 +147,23 @@ class Tally:
     """Sums of loss terms over labels since the last `take`."""
 
     sums: dict[str, float] = field(default_factory=dict)
-    labels: int = 0
+    labels: list[int] = field(default_factory=lambda: [0, 0, 0])
+    """As `label_counts` has them."""
 
-    def add(self, outputs: dict[str, torch.Tensor], labels: int) -> None:
-        """Count one batch."""
+    def add(self, outputs: dict[str, torch.Tensor], labels: torch.Tensor) -> None:
+        """Count one batch and its `label_counts`."""
         for name, value in outputs.items():
             if name != "loss":
                 self.sums[name] = self.sums.get(name, 0.0) + float(value)
-        self.labels += labels
+        self.labels = [sum(both) for both in zip(self.labels, labels.tolist(), strict=True)]
 
-    def means(self) -> dict[str, float]:
-        """Of each term, per label."""
-        return {name: total / max(self.labels, 1) for name, total in self.sums.items()}
+    def means(self, objective: Objective) -> dict[str, float]:
+        """Each term per label it counts at."""
+        return objective.mean(self.sums, self.labels)
 
 
 _BESIDE = "beside.safetensors"
-"""In a checkpoint: what is trained beside the student and is no part of it."""
+"""In a checkpoint: what is trained beside the student and is no part of it, or is added to it."""
 _COUNTED = "counted.json"
 """In a checkpoint: what was cut down or cut off so far."""
 
@@ -188,8 +200,15 @@ class DistillationTrainer(Trainer):
 
     def _row_order(self, announce: Callable[[list[int]], None] | None = None) -> RowOrder:
         module: Any = self.accelerator.unwrap_model(self.model)
-        rows = self.args.train_batch_size * self.args.gradient_accumulation_steps
-        return RowOrder(self._lengths, rows, self.args.seed, announce, grouped=not module.packing)
+        together = self.args.train_batch_size * self.args.world_size
+        return RowOrder(
+            self._lengths,
+            together * self.args.gradient_accumulation_steps,
+            self.args.seed,
+            announce,
+            grouped=not module.packing,
+            multiple=together if self.args.world_size > 1 else 1,
+        )
 
     def _announce(self, rows: list[int]) -> None:
         module: Any = self.accelerator.unwrap_model(self.model)
@@ -216,11 +235,6 @@ class DistillationTrainer(Trainer):
         batches, items = super().get_batch_samples(epoch_iterator, num_batches, device)
         if self._own is None or not batches:
             return batches, items
-        if self.accelerator.num_processes > 1:
-            raise InputError(
-                "distill.on_policy: answers are written in one process, this run has "
-                f"{self.accelerator.num_processes}; run it in one"
-            )
         module: Any = self.accelerator.unwrap_model(self.model)
         step = self.state.global_step
         read = sorted(row for batch in batches for row in batch["rows"].tolist())
@@ -232,6 +246,36 @@ class DistillationTrainer(Trainer):
         ]
         batches = [send_to_device(batch, device) for batch in batches]
         return batches, self._get_num_items_in_batch(batches, device)
+
+    def _get_num_items_in_batch(self, batch_samples: list[Any], device: Any) -> Any:
+        """`label_counts` of a step: terms on a part of the tokens are means over that part."""
+        if not batch_samples:
+            return None
+        counts = [label_counts(batch["labels"], batch["rationale"]) for batch in batch_samples]
+        return self.of_all(torch.stack(counts).sum(dim=0).to(device))
+
+    def of_all(self, numbers: torch.Tensor) -> torch.Tensor:
+        """Their sum over all processes."""
+        if self.args.world_size == 1:
+            return numbers
+        summed: torch.Tensor = self.accelerator.reduce(numbers, reduction="sum")
+        return summed
+
+    def gather_tally(self, *, stop: bool) -> bool:
+        """Count what all processes have seen, and hear whether one of them is to stop."""
+        names = list(self.tally.sums)
+        told = [float(stop), *self.tally.labels, *(self.tally.sums[name] for name in names)]
+        stops, *seen = self.of_all(
+            torch.tensor(told, dtype=torch.float64, device=self.args.device)
+        ).tolist()
+        self.tally.labels = [int(count) for count in seen[:3]]
+        self.tally.sums = dict(zip(names, seen[3:], strict=True))
+        return bool(stops)
+
+    @property
+    def is_sharded(self) -> bool:
+        """Whether each process holds a part of the weights alone."""
+        return bool(self.is_fsdp_enabled or self.is_deepspeed_enabled)
 
     def create_optimizer(self, model: Any = None) -> Any:
         """The recipe's."""
@@ -252,7 +296,7 @@ class DistillationTrainer(Trainer):
         """The loss of a batch, counted on its way."""
         inputs.pop("rows")
         self.tokens += int(inputs["lengths"].sum())
-        labels = int((inputs["labels"] != IGNORED).sum())
+        labels = label_counts(inputs["labels"], inputs["rationale"])
         # By steps and not by what was seen since: a resumed run reads the same weights.
         module = self.accelerator.unwrap_model(model)
         module.at(self.state.global_step / self.state.max_steps)
@@ -269,9 +313,9 @@ class DistillationTrainer(Trainer):
         self.gradient = 0.0 if norm is None else float(norm)
         self.clipped += self.gradient > self.args.max_grad_norm
         module: Any = self.accelerator.unwrap_model(self.model)
-        for what, count in module.clamped.items():
-            counted = torch.tensor(count, device=self.accelerator.device)
-            self.clamped[what] += int(self.accelerator.reduce(counted))
+        # Whatever may cut counts in every step, if only 0: all processes have the same names.
+        for what, count in sorted(module.clamped.items()):
+            self.clamped[what] += int(self.of_all(torch.tensor(count, device=self.args.device)))
         module.clamped.clear()
         return norm
 
@@ -279,13 +323,16 @@ class DistillationTrainer(Trainer):
         module: Any = self.accelerator.unwrap_model(self.model)
         weights = module.state_dict() if state_dict is None else state_dict
         folder = Path(output_dir or self.args.output_dir or ".")
-        with quiet():
-            module.student.save_pretrained(
-                folder,
-                state_dict=None if state_dict is None else _under("student.", weights),
-                is_main_process=self.args.should_save,
-            )
-        if (beside := _under("inner.", weights)) and self.args.should_save:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not is_adapted(module.student):
+            with quiet():
+                module.student.save_pretrained(
+                    folder,
+                    state_dict=None if state_dict is None else _under("student.", weights),
+                    is_main_process=self.args.should_save,
+                )
+        beside = _under("inner.", weights) | additions(weights)
+        if beside and self.args.should_save:
             save_file(beside, folder / _BESIDE)
         if self.args.should_save:
             counted = {"clipped": self.clipped, "clamped": self.clamped}
@@ -295,13 +342,12 @@ class DistillationTrainer(Trainer):
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         module: Any = self.accelerator.unwrap_model(self.model)
-        super()._load_from_checkpoint(resume_from_checkpoint, model=module.student)
-        module.student.tie_weights()
+        if not is_adapted(module.student):
+            super()._load_from_checkpoint(resume_from_checkpoint, model=module.student)
+            module.student.tie_weights()
         counted = json.loads((Path(resume_from_checkpoint) / _COUNTED).read_bytes())
         self.clipped, self.clamped = counted["clipped"], Counter(counted["clamped"])
-        beside = Path(resume_from_checkpoint) / _BESIDE
-        if beside.exists():
-            module.inner.load_state_dict(load_file(beside))
+        load_beside(module, Path(resume_from_checkpoint))
         if self._own is not None:
             self._own.load(Path(resume_from_checkpoint))
 
@@ -309,9 +355,10 @@ class DistillationTrainer(Trainer):
 class _Watch(TrainerCallback):
     """Reports each step and turns a wish to stop into a checkpoint."""
 
-    def __init__(self, stop: Stop, report: Report | None) -> None:
+    def __init__(self, stop: Stop, report: Report | None, *, tracked: bool) -> None:
         self._stop = stop
         self._report = report
+        self._tracked = tracked
         self._started = 0.0
         self._first_step = 0
         self.trainer: DistillationTrainer | None = None
@@ -323,7 +370,9 @@ class _Watch(TrainerCallback):
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         trainer = self.trainer
         assert trainer is not None  # noqa: S101 - set right after construction
-        terms = trainer.tally.means()
+        module: Any = trainer.accelerator.unwrap_model(trainer.model)
+        wanted = trainer.gather_tally(stop=self._stop.wanted)
+        terms = trainer.tally.means(module.objective)
         trainer.tally = Tally()
         if not all(math.isfinite(value) for value in terms.values()):
             raise InputError(
@@ -335,11 +384,14 @@ class _Watch(TrainerCallback):
                 f"distill: the gradient's length is {trainer.gradient} at step "
                 f"{state.global_step}; lower distill.learning_rate or use dtype: float32"
             )
-        if self._stop.wanted and state.global_step < state.max_steps:
+        if wanted and state.global_step < state.max_steps:
             control.should_save = True
             control.should_training_stop = True
+        seconds = max(time.monotonic() - self._started, 1e-9)
+        if self._tracked:
+            told = {"loss": module.objective.loss(terms), **terms}
+            trainer.log({**told, "tokens_per_second": trainer.tokens / seconds})
         if self._report is not None:
-            seconds = max(time.monotonic() - self._started, 1e-9)
             left = state.max_steps - state.global_step
             self._report(
                 Progress(
@@ -366,6 +418,8 @@ class Trained:
     """Steps whose gradient was cut down to norm 1."""
     clamped: dict[str, int]
     """Numbers that were cut off, by what they are."""
+    parted: Path | None = None
+    """Where the whole weights are, if each process is left with a part of them (FSDP, ZeRO)."""
 
 
 def train(
@@ -378,6 +432,8 @@ def train(
     stop: Stop,
     report: Report | None = None,
     own: OwnWords | None = None,
+    processes: Processes = ALONE,
+    logs: Path | None = None,
 ) -> Trained:
     """Train until done or stopped, from the last whole checkpoint where there is one.
 
@@ -390,26 +446,34 @@ def train(
         stop: looked at after every step.
         report: called after every step.
         own: of on-policy recipes.
+        processes: that train together, each on its share of every step.
+        logs: folder for TensorBoard; left out, a folder of the checkpoints'.
 
     Raises:
         Stopped: the wish was granted; a checkpoint is on disk.
         InputError: the loss is not finite.
         InfrastructureError: a checkpoint cannot be written.
     """
-    watch = _Watch(stop, report)
-    steps = planned_steps(recipe, len(examples))
+    watch = _Watch(stop, report, tracked=bool(recipe.report_to))
+    if recipe.gradient_checkpointing:
+        student = module.student
+        # The second is the first's name in older versions of transformers.
+        enable = getattr(student, "activation_checkpointing_enable", None)
+        (enable or student.gradient_checkpointing_enable)({"use_reentrant": False})
+    steps = planned_steps(recipe, len(examples), processes.size)
     trainer = DistillationTrainer(
         lengths=[len(example.ids) for example in examples],
         optimiser=recipe.optimiser,
         own=own,
         model=module,
         args=_arguments(recipe, steps, seed, checkpoints),
-        train_dataset=list(enumerate(examples)),
+        train_dataset=[*enumerate(examples), (BLANK, examples[0].blank())],
         data_collator=partial(_collate_rows, module),
-        callbacks=[watch],
+        callbacks=[watch, *_shown(recipe, logs, processes)],
     )
     watch.trainer = trainer
-    last = last_checkpoint(checkpoints)
+    last = processes.first(lambda: last_checkpoint(checkpoints))
+    _require_whole_weights(trainer, recipe)
     resumed_from = 0 if last is None else _step_of(last)
     if last is not None and resumed_from == steps:
         # The Trainer would take one more step before it saw that none was left.
@@ -427,7 +491,10 @@ def train(
             f"stopped at step {trainer.state.global_step} of {steps}, which is saved; run the same "
             "command to go on"
         )
-    return Trained(steps, resumed_from, trainer.tokens, trainer.clipped, dict(trainer.clamped))
+    whole = checkpoints / f"checkpoint-{steps}" if trainer.is_sharded else None
+    return Trained(
+        steps, resumed_from, trainer.tokens, trainer.clipped, dict(trainer.clamped), whole
+    )
 
 
 @torch.no_grad()
@@ -464,17 +531,47 @@ def mean_terms(
             raise Stopped("stopped while measuring; run the same command to go on")
         batch = send_to_device(module.collate(ordered[start : start + recipe.batch_size]), device)
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=recipe.dtype == "bfloat16"):
-            tally.add(module(**batch), int((batch["labels"] != IGNORED).sum()))
+            tally.add(module(**batch), label_counts(batch["labels"], batch["rationale"]))
         if report is not None:
             report(min(start + recipe.batch_size, len(ordered)), len(ordered))
-    means = tally.means()
+    means = tally.means(module.objective)
     if not all(math.isfinite(value) for value in means.values()):
         raise InputError(
             f"distill: the loss on {len(ordered)} rows that are measured is {means}; use dtype: "
             "float32, or another divergence"
         )
-    weighted = sum(weight * means[name] for name, weight in module.objective.weights.items())
-    return {"loss": weighted, **means}
+    return {"loss": module.objective.loss(means), **means}
+
+
+def _shown(recipe: Distill, logs: Path | None, processes: Processes) -> list[TrainerCallback]:
+    """TensorBoard's callback, told where to write: its own choice is thrown away in the end."""
+    if "tensorboard" not in recipe.report_to or not processes.is_first:
+        return []
+    callback: Any = TensorBoardCallback
+    board = callback()
+    if board.logging_dir is None and logs is not None:
+        board.logging_dir = str(logs)
+    return [board]
+
+
+def _require_whole_weights(trainer: DistillationTrainer, recipe: Distill) -> None:
+    """Refuse to share out weights where they are wanted whole, or never put together again."""
+    if trainer.is_sharded and recipe.lora is not None:
+        raise InputError(
+            "distill.lora: additions are saved whole, and FSDP or DeepSpeed shares them out; train "
+            "all weights, or without sharding: what lora trains fits many times over"
+        )
+    if trainer.is_sharded and recipe.optimiser == "muon":
+        raise InputError(
+            "distill.optimiser: muon wants whole matrices, and FSDP or DeepSpeed shares them out; "
+            "use adamw"
+        )
+    plugin = trainer.accelerator.state.fsdp_plugin if trainer.is_fsdp_enabled else None
+    if plugin is not None and "FULL_STATE_DICT" not in str(plugin.state_dict_type):
+        raise InputError(
+            f"accelerate's configuration: fsdp_state_dict_type is {plugin.state_dict_type}, and a "
+            "student is one whole; set FULL_STATE_DICT"
+        )
 
 
 def last_checkpoint(folder: Path) -> Path | None:
@@ -491,6 +588,18 @@ def last_checkpoint(folder: Path) -> Path | None:
             continue
         whole.append(path)
     return max(whole, key=_step_of, default=None)
+
+
+def load_beside(module: DistillationModule, checkpoint: Path) -> None:
+    """Take up what is trained beside the student."""
+    beside = checkpoint / _BESIDE
+    if beside.exists():
+        weights = load_file(beside)
+        added = additions(weights)
+        module.load_state_dict(added, strict=False)
+        module.inner.load_state_dict(
+            {name: tensor for name, tensor in weights.items() if name not in added}
+        )
 
 
 def _under(prefix: str, weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -512,7 +621,7 @@ def _collate_rows(module: DistillationModule, numbered: Sequence[tuple[int, Exam
 
 
 def _arguments(recipe: Distill, steps: int, seed: int, checkpoints: Path) -> TrainingArguments:
-    return TrainingArguments(
+    arguments = TrainingArguments(
         output_dir=str(checkpoints),
         per_device_train_batch_size=recipe.batch_size,
         gradient_accumulation_steps=recipe.gradient_accumulation,
@@ -532,7 +641,13 @@ def _arguments(recipe: Distill, steps: int, seed: int, checkpoints: Path) -> Tra
         logging_nan_inf_filter=False,
         remove_unused_columns=False,
         dataloader_pin_memory=torch.cuda.is_available(),
+        # Every weight is used in every step; looking for others takes time.
+        ddp_find_unused_parameters=False,
         disable_tqdm=True,
-        report_to="none",
+        report_to=[name for name in recipe.report_to if name != "tensorboard"],
+        run_name=checkpoints.parent.stem,
         log_level="error",
     )
+    # A process that finds several GPUs would split batches among threads, but not the teacher.
+    arguments._n_gpu = min(arguments.n_gpu, 1)
+    return arguments

@@ -12,6 +12,8 @@ from ullage.config.models import Arm
 from ullage.distill import ledger as ledgers
 from ullage.distill.corpus import Corpus
 from ullage.distill.presets import reasons
+from ullage.distill.processes import ALONE, Processes
+from ullage.distill.rationales import without
 from ullage.distill.recipe import Recipe
 from ullage.distill.signals import Signal
 from ullage.models.registry import open_model
@@ -37,6 +39,11 @@ class Job:
     preflight: Mapping[str, Any] = field(default_factory=dict)
     """What the preflight found and measured, once it has been made."""
 
+    processes: Processes = ALONE
+    """That make it together."""
+    samples: Mapping[str, int] | None = None
+    """What became of the teacher's answers, once it has given them."""
+
     def facts(self) -> dict[str, Any]:
         """What the ledger says before any weight is loaded."""
         recipe, corpus = self.recipe, self.corpus
@@ -57,7 +64,10 @@ class Job:
                 "dropped": dict(corpus.dropped),
                 "audit_items_compared": self.items_compared,
                 "used_digest": corpus.digest,
+                "without_rationale": self._without_rationale,
             },
+            "answers": None if self.samples is None else dict(self.samples),
+            "processes": self.processes.size,
             "why": reasons(recipe.settings),
             "teacher_signal": {
                 "used": sorted(recipe.eats),
@@ -65,6 +75,14 @@ class Job:
             },
             **({"preflight": dict(self.preflight)} if self.preflight else {}),
         }
+
+    @property
+    def _without_rationale(self) -> dict[str, int] | None:
+        """Rows that teach their answer alone, where rationales are learnt."""
+        if self.recipe.rationale is None:
+            return None
+        sides = {"train": self.corpus.train, "held_out": self.corpus.held_out}
+        return {name: without(rows) for name, rows in sides.items()}
 
 
 def identity(arm: Arm, root: Path) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from ullage.distill.job import Job
+from ullage.distill.rationales import lessons
 from ullage.distill.rendering import Example
 from ullage.distill.rows import Row
 
@@ -40,6 +41,7 @@ def _rendered(job: Job, reads: Reads, rows: Sequence[Row]) -> RenderedRows:
             "rows",
             "read",
             "supervised",
+            "rationale",
             "masked",
             "rows_truncated",
             "supervised_cut",
@@ -49,12 +51,13 @@ def _rendered(job: Job, reads: Reads, rows: Sequence[Row]) -> RenderedRows:
         0,
     )
     examples = []
-    for row in rows:
+    for lesson in lessons(rows, job.recipe.rationale):
         example = reads(
-            row.messages,
+            lesson.messages,
             settings.max_length,
             # Earlier assistant turns of a prompt are the corpus's words, not the teacher's.
-            final_only=job.recipe.asks_answers,
+            final_only=job.recipe.asks_answers or lesson.repeated,
+            rationale=lesson.rationale,
         )
         if example is None:
             counts["rows_template_rewrites"] += 1
@@ -68,5 +71,6 @@ def _rendered(job: Job, reads: Reads, rows: Sequence[Row]) -> RenderedRows:
         counts["rows"] += 1
         counts["read"] += len(example.ids)
         counts["supervised"] += example.supervised
+        counts["rationale"] += len(example.rationale)
     counts["masked"] = counts["read"] - counts["supervised"]
     return RenderedRows(examples, counts)

@@ -18,12 +18,13 @@ from ullage.config.models import Arm
 from ullage.distill import ledger as ledgers
 from ullage.distill.account import account
 from ullage.distill.cached import CachedTeacher
-from ullage.distill.checkpoint import finished_folder, save_model
+from ullage.distill.checkpoint import finished_folder, load_model, save_model
 from ullage.distill.crossing import Crossing
-from ullage.distill.engine import Stop, mean_terms, stop_on_signal, train
+from ullage.distill.engine import Stop, load_beside, mean_terms, stop_on_signal, train
 from ullage.distill.job import Job, identity
 from ullage.distill.learnt import RenderedRows, rendered
 from ullage.distill.loaded import LoadedTeacher
+from ullage.distill.lora import ADAPTER, adapt, fold, trained_parameters
 from ullage.distill.module import (
     Batch,
     DistillationModule,
@@ -34,7 +35,7 @@ from ullage.distill.own import OwnWords, Writer, turn_ends
 from ullage.distill.packing import require_blind_rows
 from ullage.distill.rendering import Example, render
 from ullage.distill.result import Progress, Report, Stage
-from ullage.distill.signals import Signal
+from ullage.distill.signals import IN_WORDS
 from ullage.distill.students import load_base, make_base
 from ullage.distill.teaching import crossing_of, teacher_of
 from ullage.distill.terms import build_objective
@@ -69,13 +70,16 @@ def make_student(job: Job, loaded: LoadedTeacher, report: Report | None) -> dict
         Stopped: asked to stop; what was done is kept.
     """
     started = time.monotonic()
-    base = make_base(job.recipe, job.root, job.start_identity)
+    processes = job.processes
+    base = processes.first(lambda: make_base(job.recipe, job.root, job.start_identity))
     with stop_on_signal() as stop:
         watched = Watched(stop, report)
         student, tokenizer = load_base(job.recipe)
         require_plain_head(student, "student")
         if job.recipe.settings.packing:
             require_blind_rows(student, "student")
+        if job.recipe.settings.lora is not None:
+            adapt(student, job.recipe.settings.lora, job.recipe.seed)
         crossing = crossing_of(job, loaded, (student, tokenizer))
         rows = rendered(job, partial(render, tokenizer) if crossing is None else crossing.render)
         if not rows["train"].examples:
@@ -92,7 +96,9 @@ def make_student(job: Job, loaded: LoadedTeacher, report: Report | None) -> dict
         module.fit_projections(_first_batches(job, module, rows["train"].examples))
         writer = _writer(job, tokenizer, rows["train"].examples)
         own = None if writer is None else OwnWords(writer, rows["train"].examples)
-        before = _before(job, module, rows["held_out"].examples, watched, writer)
+        before = processes.first(
+            lambda: _before(job, module, rows["held_out"].examples, watched, writer)
+        )
         trained = train(
             module,
             rows["train"].examples,
@@ -102,24 +108,43 @@ def make_student(job: Job, loaded: LoadedTeacher, report: Report | None) -> dict
             stop=stop,
             report=report,
             own=own,
+            processes=processes,
+            logs=job.recipe.paths.logs,
         )
-        made = {
-            "tokens": {name: part.counts for name, part in rows.items()},
-            "steps": trained.steps,
-            "steps_clipped": trained.clipped,
-            "clamped": trained.clamped,
-            "cache": teacher.facts() if isinstance(teacher, CachedTeacher) else None,
-            "loss": _losses(job, module, rows, before, watched, writer),
-            "own_words": None if own is None else own.written,
-        }
-        if crossing is not None:
-            made["alignment"] = _account(job, crossing, rows)
-    timing = {
-        "seconds_this_session": round(time.monotonic() - started, 1),
-        "resumed_from_step": trained.resumed_from,
-        "tokens_this_session": trained.tokens,
-    }
-    return _finish(job, module, tokenizer, _origin(base) | made, timing)
+
+        def finished() -> dict[str, Any]:
+            whole = module
+            if trained.parted is not None:
+                whole = _whole(job, module, teacher, trained.parted)
+            made = {
+                "tokens": {name: part.counts for name, part in rows.items()},
+                "steps": trained.steps,
+                "steps_clipped": trained.clipped,
+                "clamped": trained.clamped,
+                "cache": teacher.facts() if isinstance(teacher, CachedTeacher) else None,
+                "loss": _losses(job, whole, rows, before, watched, writer),
+                "own_words": None if own is None else own.written,
+            }
+            if crossing is not None:
+                made["alignment"] = _account(job, crossing, rows)
+            timing = {
+                "seconds_this_session": round(time.monotonic() - started, 1),
+                "resumed_from_step": trained.resumed_from,
+                "tokens_this_session": trained.tokens,
+            }
+            return _finish(job, whole, tokenizer, _origin(base) | made, timing)
+
+        return processes.first(finished)
+
+
+def _whole(
+    job: Job, module: DistillationModule, teacher: Teacher | None, checkpoint: Path
+) -> DistillationModule:
+    """The module with whole weights, of which training left each process a part."""
+    arm = Arm(model=f"hf:{checkpoint}")
+    whole = _module(job, load_model(arm, Path(), "distill.student", torch.float32), teacher)
+    load_beside(whole, checkpoint)
+    return whole.to(next(module.parameters()).device)
 
 
 def _account(job: Job, crossing: Crossing, rows: dict[str, RenderedRows]) -> dict[str, Any]:
@@ -195,7 +220,9 @@ def _own_words(
     terms = _measured(job, module, answered, "measure", watched)
     assert terms is not None  # noqa: S101 - there are rows
     # Of its own words none is right, so that a term on labels has nothing to say of them.
-    blind = {term.name for term in module.objective.every if term.eats in (None, Signal.TEXT)}
+    blind = {
+        term.name for term in module.objective.every if term.eats is None or term.eats in IN_WORDS
+    }
     return {key: {name: value for name, value in terms.items() if name not in blind}}
 
 
@@ -252,7 +279,10 @@ def _finish(
 ) -> dict[str, Any]:
     """Write the student's folder and move it into place; checkpoints are of no more use."""
     recipe, paths = job.recipe, job.recipe.paths
+    trains = trained_parameters(module.student)
     with finished_folder(paths.output, paths.work / "student.partial") as partial:
+        if recipe.settings.lora is not None:
+            fold(module.student, recipe.settings.lora, partial / ADAPTER)
         save_model(module.student, tokenizer, partial)
         base_identity = identity(Arm(model=f"hf:{paths.base}"), Path())
         ledger = {
@@ -262,6 +292,7 @@ def _finish(
             "student": {
                 "identity": identity(Arm(model=f"hf:{partial}"), Path()),
                 "parameters": sum(weight.numel() for weight in module.student.parameters()),
+                "parameters_trained": trains,
             },
             "left_behind": {
                 "projection_parameters": sum(map(torch.numel, module.inner.parameters()))

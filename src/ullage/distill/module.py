@@ -17,10 +17,10 @@ from torch import nn
 from ullage.distill.chunked import TeacherAt, chunked_loss
 from ullage.distill.inner import fit_projections
 from ullage.distill.inside import Inside, Wanted, listening
-from ullage.distill.objectives import IGNORED, OWN, Objective
+from ullage.distill.objectives import IGNORED, OWN, Objective, label_counts
 from ullage.distill.packing import packed_trunk
 from ullage.distill.rendering import Example
-from ullage.distill.signals import Signal
+from ullage.distill.signals import IN_WORDS, Signal
 from ullage.distill.vocabulary import VocabularyMap
 from ullage.errors import InputError
 
@@ -131,10 +131,12 @@ class DistillationModule(nn.Module):
             packing: read several short rows as one, each blind to the others.
         """
         super().__init__()
-        if objective.eats - {Signal.TEXT} and teacher is None:
+        if objective.eats - IN_WORDS and teacher is None:
             eats = ", ".join(sorted(objective.eats))
             raise ValueError(f"the objective eats {eats}, and no teacher gives them")
         self.student = student
+        self._no_split_modules = getattr(student, "_no_split_modules", None)
+        """What FSDP wraps one by one where its configuration names nothing."""
         self.objective = objective
         self.inner = nn.ModuleList(term.value for term in objective.inner)
         """Here for its projections: trained with the student, saved beside it, then left behind."""
@@ -186,6 +188,7 @@ class DistillationModule(nn.Module):
         self,
         input_ids: torch.Tensor,
         labels: torch.Tensor,
+        rationale: torch.Tensor | None = None,
         num_items_in_batch: torch.Tensor | int | None = None,
         lengths: torch.Tensor | None = None,
         **beside: Any,
@@ -196,7 +199,9 @@ class DistillationModule(nn.Module):
             input_ids: (B, T).
             labels: (B, T), already shifted; `IGNORED` where nothing is supervised, `OWN` where
                 no token is right and a divergence counts all the same.
-            num_items_in_batch: labels in all micro-batches of the step; left out: in this one.
+            rationale: (B, T), where the label belongs to a rationale; left out, nowhere.
+            num_items_in_batch: `label_counts` of all micro-batches of the step, or one number where
+                no term is on a part of the tokens; left out: of this one.
             lengths: (B,) tokens of each row, needed for packing.
             beside: what the teacher has put there (`collate`).
 
@@ -204,9 +209,11 @@ class DistillationModule(nn.Module):
             ``loss``, a scalar; and per term its sum over labels, detached.
         """
         mask_BT = labels != IGNORED
-        items = mask_BT.sum() if num_items_in_batch is None else num_items_in_batch
+        if num_items_in_batch is None:
+            num_items_in_batch = label_counts(labels, rationale)
+        objective = self.objective.over(torch.as_tensor(num_items_in_batch).expand(3))
         # A batch without a label has loss 0, not 0/0.
-        scale = 1.0 / max(int(items), 1)
+        scale = 1.0 / max(objective.labels[0], 1)
         batch = {"input_ids": input_ids, "labels": labels, **beside}
         with listening(self.student, self._wanted(0)) as inside:
             lengths_B = lengths.tolist() if self.packing and lengths is not None else None
@@ -222,8 +229,9 @@ class DistillationModule(nn.Module):
                 head.weight,
                 getattr(head, "bias", None),
                 labels_N.masked_fill(labels_N == OWN, IGNORED),
-                self.objective,
+                objective,
                 teacher_at,
+                rationale_N=None if rationale is None else rationale[mask_BT],
                 scale=scale,
                 chunk=self.chunk,
             )
@@ -235,7 +243,7 @@ class DistillationModule(nn.Module):
                 for term in self.objective.inner
             }
             terms |= {name: value.detach() for name, value in values.items()}
-            losses.append(scale * self.objective.total(values))
+            losses.append(scale * objective.total(values))
         return {"loss": torch.stack(losses).sum(), **terms}
 
     def _taught(
@@ -319,7 +327,14 @@ def collate(examples: Sequence[Example]) -> Batch:
     length = max(lengths_B)
     ids_BT = torch.zeros((len(examples), length), dtype=torch.long)
     labels_BT = torch.full((len(examples), length), IGNORED)
+    rationale_BT = torch.zeros((len(examples), length), dtype=torch.bool)
     for row, example in enumerate(examples):
         ids_BT[row, : len(example.ids)] = torch.tensor(example.ids)
         labels_BT[row, : len(example.labels)] = torch.tensor(example.labels)
-    return {"input_ids": ids_BT, "labels": labels_BT, "lengths": torch.tensor(lengths_B)}
+        rationale_BT[row, example.rationale.start : example.rationale.stop] = True
+    return {
+        "input_ids": ids_BT,
+        "labels": labels_BT,
+        "rationale": rationale_BT,
+        "lengths": torch.tensor(lengths_B),
+    }

@@ -51,6 +51,13 @@ class PairedExample(Example):
     """Spans that the two sides begin with tokens of different outcomes: merged, whatever their
     number of tokens, and their next tokens not compared."""
 
+    def blank(self) -> PairedExample:
+        """A row of this kind with nothing to learn."""
+        nowhere = (NOWHERE,)
+        return PairedExample(
+            (0,), (IGNORED,), teacher_ids=(0,), begins=nowhere, span=nowhere, teacher_span=nowhere
+        )
+
     @property
     def kinds(self) -> dict[str, int]:
         """How many supervised tokens there are of each of `KINDS`."""
@@ -117,6 +124,7 @@ class Pairing:
         teacher_length: int,
         *,
         final_only: bool = False,
+        rationale: str = "",
     ) -> PairedExample | None:
         """A conversation for both.
 
@@ -125,11 +133,12 @@ class Pairing:
             max_length: tokens of the student that are kept, from the start.
             teacher_length: tokens that the teacher can read.
             final_only: learn the last turn alone.
+            rationale: how the last turn begins, as far as it explains the rest.
 
         Returns:
             The example; None where a template rewrites what was said.
         """
-        ours = _read(self.student, messages, final_only)
+        ours = _read(self.student, messages, final_only, rationale)
         theirs = _read(self.teacher, messages, final_only)
         if ours is None or theirs is None or len(ours[1]) != len(theirs[1]):
             return None
@@ -168,6 +177,7 @@ class Pairing:
             example.labels,
             example.cut,
             example.truncated,
+            example.rationale,
             teacher_ids,
             tuple(begins),
             tuple(number),
@@ -194,10 +204,12 @@ def collate_pairs(examples: Sequence[PairedExample]) -> dict[str, torch.Tensor]:
 
 
 def _read(
-    tokens: TokenBytes, messages: Sequence[Message], final_only: bool
+    tokens: TokenBytes, messages: Sequence[Message], final_only: bool, rationale: str = ""
 ) -> tuple[Example, list[_Turn]] | None:
     """A conversation on one side, and where in it the assistant's words are."""
-    example = render(tokens.tokenizer, messages, sys.maxsize, final_only=final_only)
+    example = render(
+        tokens.tokenizer, messages, sys.maxsize, final_only=final_only, rationale=rationale
+    )
     if example is None:
         return None
     text = as_text(tokens.tokenizer, messages)

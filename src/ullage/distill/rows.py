@@ -2,7 +2,7 @@
 
 Whatever the container, a row is one of ``{"messages": [{"role", "content"}, ...]}``,
 ``{"conversations": [{"from", "value"}, ...]}`` (ShareGPT) and ``{"prompt", "completion"}``, and may
-have its answer under ``"reference"``.
+have its answer under ``"reference"``, and under ``"rationale"`` how that is come by.
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ class Row:
     """Everything before the final answer; the last turn is the user's."""
     reference: str | None
     """The final answer the corpus gives, where it gives one."""
+    rationale: str | None = None
+    """How that answer is come by, where somebody says so."""
 
     @property
     def messages(self) -> tuple[Message, ...]:
@@ -158,7 +160,12 @@ def _row(where: str, number: int, data: Any) -> Row:
         )
     if reference is not None and not reference.strip():
         raise InputError(f"{where}: the reference is empty; write an answer or leave it out")
-    return Row(number, tuple(turns), reference)
+    rationale = data.get("rationale")
+    if rationale is not None and not (isinstance(rationale, str) and rationale.strip()):
+        raise InputError(
+            f'{where}: "rationale" is no text; write the steps to the answer or leave it out'
+        )
+    return Row(number, tuple(turns), reference, rationale)
 
 
 def _turns(data: dict[str, Any]) -> tuple[Any, Any]:

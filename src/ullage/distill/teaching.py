@@ -67,9 +67,13 @@ def teacher_of(
     model, tokenizer = student
     what = about(job, tokenizer, asked)
     folder = what.folder(recipe.paths.caches)
-    if not is_filled(folder):
-        teacher = _reading_the_same(job, loaded, student)
-        fill(folder, what, teacher, asked, recipe.settings.batch_size, stop=stop, report=report)
+
+    def ask() -> None:
+        if not is_filled(folder):
+            teacher = _reading_the_same(job, loaded, student)
+            fill(folder, what, teacher, asked, recipe.settings.batch_size, stop=stop, report=report)
+
+    job.processes.first(ask)
     loaded.release()
     rows = model.get_output_embeddings().weight.shape[0]
     return CachedTeacher(folder, what, rows, pick_device("auto"))

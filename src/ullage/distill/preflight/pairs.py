@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ullage.distill.account import counted
 from ullage.distill.pairing import PairedExample, Pairing
@@ -23,10 +24,10 @@ class Pairs:
     """Tokens that the teacher can read."""
 
     def render(
-        self, messages: Sequence[Message], max_length: int, *, final_only: bool = False
+        self, messages: Sequence[Message], max_length: int, **how: Any
     ) -> PairedExample | None:
         """A conversation for both, see `Pairing.render`."""
-        return self.pairing.render(messages, max_length, self.context, final_only=final_only)
+        return self.pairing.render(messages, max_length, self.context, **how)
 
 
 def check_pairing(teacher: Side, student: Side) -> tuple[Pairs | None, Checked]:

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
+from ullage.config.models import Rationale
 from ullage.distill.corpus import Corpus
 from ullage.distill.preflight.findings import Checked, Finding, error, warning
 from ullage.distill.preflight.pairs import Pairs, check_common
 from ullage.distill.preflight.sides import Side
+from ullage.distill.rationales import lessons
 from ullage.distill.rendering import Example, render
 from ullage.distill.rows import Row
-from ullage.models.types import Message
 
 MOST_ROWS = 512
 """Rows rendered: enough to see what happens to one in a hundred, and a second's work."""
 
-_STAND_IN = Message("assistant", "Yes.")
+_STAND_IN = "Yes."
 """For an answer that the teacher has not given yet."""
 
 
@@ -33,6 +35,7 @@ def check_rows(
     max_length: int,
     *,
     answers_come: bool,
+    rationale: Rationale | None = None,
     pairs: Pairs | None = None,
 ) -> Checked:
     """Render a sample of the corpus as it will be learnt.
@@ -43,16 +46,21 @@ def check_rows(
         max_length: tokens of an example.
         answers_come: the references are still to be given by the teacher, and are all that is
             learnt.
+        rationale: how the steps to an answer are learnt, if they are.
         pairs: how both sides read a conversation, where each reads its own tokens.
     """
     rows = sampled(corpus.train, MOST_ROWS)
-    talks = [(*row.prompt, _STAND_IN) if answers_come else row.messages for row in rows]
+    if answers_come:
+        rows = [replace(row, reference=_STAND_IN) for row in rows]
     reads = partial(render, student.tokenizer) if pairs is None else pairs.render
-    found = [reads(talk, max_length, final_only=answers_come) for talk in talks]
+    found = [
+        reads(lesson.messages, max_length, final_only=answers_come or lesson.repeated)
+        for lesson in lessons(rows, rationale)
+    ]
     examples = [example for example in found if example is not None]
     whole = [example for example in examples if not example.truncated and example.supervised]
     facts = {
-        "rows_sampled": len(rows),
+        "rows_sampled": len(found),
         "rows_truncated": sum(example.truncated for example in examples),
         "tokens_read": sum(len(example.ids) for example in examples),
         "tokens_supervised": sum(example.supervised for example in examples),

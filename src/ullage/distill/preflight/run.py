@@ -118,7 +118,14 @@ def _check_rows(job: Job, teacher: Side | None, learner: Side) -> Checked:
             return pairing
         facts["vocabulary"] = pairing.facts
     length, answers_come = recipe.settings.max_length, recipe.asks_answers
-    rows = check_rows(learner, job.corpus, length, answers_come=answers_come, pairs=pairs)
+    rows = check_rows(
+        learner,
+        job.corpus,
+        length,
+        answers_come=answers_come,
+        rationale=recipe.rationale,
+        pairs=pairs,
+    )
     return Checked(rows.findings, {**facts, "rows": rows.facts})
 
 
