@@ -1,7 +1,8 @@
 """One step of distillation: tokens a second and memory, beside a dense loop, TRL, distill-anything.
 
     python bench/distill.py [--steps 5] [--cases 49k-256 49k-1024 262k-256] [--peers PYTHON]
-    python bench/distill.py --profile [--steps 5] [--cases ...]
+                            [--dtypes float32 bfloat16]
+    python bench/distill.py --profile [--steps 5] [--cases ...] [--dtypes ...]
 
 The first prints one table; the second, where the time of our own steps goes (`torch.profiler`).
 
@@ -12,8 +13,9 @@ environment has to suit all of them:
     python bench/distill.py --peers peers/bin/python
 
 and skipped with a line where they are not there. Every one runs in a process of its own on one
-thread, from the same weights, on the same batches, with AdamW in fp32; the loss is the mean forward
-KL at temperature 1 over all positions but the last of a row. What is timed is whole steps:
+thread, from the same weights, on the same batches, with AdamW on weights in fp32; the loss is the
+mean forward KL at temperature 1 over all positions but the last of a row. In bfloat16 the teacher's
+weights are, and everybody's step is taken under autocast. What is timed is whole steps:
 teacher, student, loss, gradient, optimiser; the median of the steps after the first. A peer's loss
 is its own code, called as its trainer calls it; what trainers add around it is left out for all.
 
@@ -44,6 +46,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from importlib import import_module
+from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -55,6 +58,8 @@ VOCABULARIES = {"262k-256": 262_144, "tiny": 4096}
 PEERS = ("trl-gkd", "trl-distillation", "distill-anything")
 NAMES = ("trunk", "dense", *PEERS, "ours", "ours-cached")
 K = 64
+NARROW = "ULLAGE_BENCH_DTYPE"
+"""How a process of its own is told the precision."""
 
 Step = Callable[[Any], Any]
 """From the ids of a batch, (B, T), to a loss with a gradient."""
@@ -119,11 +124,18 @@ def smollm2(folder: Path, tokens: int) -> Any:
 
 
 def load(folder: Path, name: str) -> Any:
+    """The student in fp32, which autocast narrows; the teacher as narrow as it is asked to be."""
     import torch
     from transformers import AutoModelForCausalLM
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    return _any(AutoModelForCausalLM).from_pretrained(folder / name, dtype=torch.float32).to(device)
+    dtype = torch.bfloat16 if name == "teacher" and is_narrow() else torch.float32
+    return _any(AutoModelForCausalLM).from_pretrained(folder / name, dtype=dtype).to(device)
+
+
+def is_narrow() -> bool:
+    """Whether this process computes in bfloat16."""
+    return os.environ.get(NARROW) == "bfloat16"
 
 
 def trunk(student: Any, teacher: Any) -> Step:
@@ -303,10 +315,12 @@ def begin(name: str, folder: Path) -> tuple[Any, Any, Any, Any]:
 
 def take(step: Step, optimiser: Any, ids: Any) -> float:
     """One whole step; returns its loss."""
+    import torch
     from torch.profiler import record_function
 
     optimiser.zero_grad(set_to_none=False)
-    loss = step(ids)
+    with torch.autocast(ids.device.type, dtype=torch.bfloat16, enabled=is_narrow()):
+        loss = step(ids)
     with record_function("backward"):
         loss.backward()
     with record_function("optimiser"):
@@ -366,6 +380,7 @@ def report(case: str, folder: Path, steps: int, peers: str) -> list[Row]:
     """Measure one case, and say on the way how far it is."""
     prepare(folder, case, steps)
     rows, length = CASES[case]
+    case = f"{case} {os.environ[NARROW]}"
     say(f"{case}: {rows} x {length} tokens, {steps} steps")
     filled = child(sys.executable, "fill", folder)
     if isinstance(filled, dict):
@@ -473,6 +488,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--steps", type=int, default=5)
     parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES)[:-1])
+    parser.add_argument(
+        "--dtypes",
+        nargs="+",
+        choices=("float32", "bfloat16"),
+        default=("float32", "bfloat16"),
+    )
     parser.add_argument("--peers", default=sys.executable, help="an interpreter that has them")
     parser.add_argument(
         "--profile", action="store_true", help="say instead where the time of our steps goes"
@@ -485,7 +506,7 @@ def main() -> None:
         return
     say(f"{platform.machine()} {platform.system()}, one thread, Python {platform.python_version()}")
     rows: list[Row] = []
-    for case in options.cases:
+    for case, os.environ[NARROW] in product(options.cases, options.dtypes):
         with tempfile.TemporaryDirectory() as name:
             if options.profile:
                 print(profiles(case, Path(name), options.steps))
@@ -512,7 +533,7 @@ def profiles(case: str, folder: Path, steps: int) -> str:
     filled = child(sys.executable, "fill", folder)
     assert isinstance(filled, dict), filled
     found = [child(sys.executable, name, folder, "--profile") for name in ("ours", "ours-cached")]
-    return "\n\n".join([f"## {case}, {steps} steps", *map(str, found)])
+    return "\n\n".join([f"## {case} {os.environ[NARROW]}, {steps} steps", *map(str, found)])
 
 
 if __name__ == "__main__":
