@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import yaml
 
@@ -139,6 +140,26 @@ def test_both_stop_at_the_same_step_and_go_on(
     assert json.loads(said)["timing"]["resumed_from_step"] == last
     assert train_steps(errors)[0] == last + 1
     assert distance(folder / "stopped", together[0]) == 0
+
+
+def test_both_are_killed_and_go_on(folder: Path, together: tuple[Path, str, str]) -> None:
+    process = launched(folder, "killed", **SETTINGS)
+    assert process.stderr is not None
+    for line in process.stderr:
+        if train_steps(line) == [5]:
+            break
+    # The workers have sessions of their own, so that no signal to one group reaches all.
+    family = [*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)]
+    assert len(family) >= 3
+    for one in family:
+        one.send_signal(signal.SIGKILL)
+    psutil.wait_procs(family)
+    process.communicate()
+    again = launched(folder, "killed", **SETTINGS)
+    said, errors = finished(again)
+    assert again.returncode == 0, errors
+    assert json.loads(said)["timing"]["resumed_from_step"] >= 3
+    assert distance(folder / "killed", together[0]) == 0
 
 
 def test_bad_input_is_said_once(folder: Path) -> None:
