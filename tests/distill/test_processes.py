@@ -20,11 +20,12 @@ from hypothesis import given  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 from safetensors.torch import load_file  # noqa: E402
 
-from tests.distill import making  # noqa: E402
+from tests.distill import laboratory, making  # noqa: E402
 from ullage.distill.engine import BLANK, RowOrder  # noqa: E402
 from ullage.distill.processes import Processes  # noqa: E402
 from ullage.distill.recipe import require_one_process, resolve_recipe  # noqa: E402
 from ullage.errors import InputError  # noqa: E402
+from ullage.lab.evaluate import TEACHER  # noqa: E402
 
 pytestmark = [pytest.mark.local, pytest.mark.timeout(900)]
 
@@ -111,6 +112,26 @@ def test_two_processes_make_what_one_makes_of_twice_the_batch(
         assert ledger["loss"][side] == pytest.approx(alone.ledger["loss"][side], abs=1e-4)
     assert train_steps(errors) == list(range(1, ledger["steps"] + 1)), "one process speaks"
     assert not (folder / "together.work").exists()
+
+
+def test_two_processes_read_what_two_tokenizers_make_of_a_row(folder: Path) -> None:
+    """Where rows are wanting, what fills them up has tokens of both sides."""
+    laboratory.start_of_bytes(folder)
+    crossed: dict[str, Any] = {
+        **SETTINGS,
+        "epochs": 1,
+        "arms": {"teacher": {"model": f"hf:{TEACHER}"}, "student": {"model": "hf:out"}},
+        "method": "cross-tokenizer",
+        "layers": None,
+        "student": "hf:start",
+    }
+    process = launched(folder, "crossed", **crossed)
+    _, errors = finished(process)
+    assert process.returncode == 0, errors
+    alone = making.make(folder, "crossed-alone", **{**crossed, "batch_size": 4})
+    assert alone.ledger["tokens"]["train"]["rows"] % 4 != 0
+    assert distance(folder / "crossed", folder / "crossed-base") > 1e-3
+    assert distance(folder / "crossed", alone.output) < 1e-5
 
 
 def train_steps(errors: str) -> list[int]:
