@@ -1,14 +1,8 @@
-"""The command itself, killed with SIGKILL while it asks, caches and trains, and given again."""
+"""`kill -9`, then the same command: the student of a run that nothing happened to."""
 
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -16,114 +10,66 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from tests.distill import laboratory  # noqa: E402
-from tests.distill.test_run import ROOT, same_weights, without_timing  # noqa: E402
-from ullage.config.models import Config  # noqa: E402
-from ullage.distill import DistillResult, run_distill  # noqa: E402
-from ullage.distill.cache import About, CacheWriter  # noqa: E402
-from ullage.distill.cache.manifest import read_manifest  # noqa: E402
+from tests.distill import laboratory, making  # noqa: E402
+from tests.distill.killing import kill_at, same_weights, start, without_timing  # noqa: E402
+from ullage.lab.corpus import write_corpus  # noqa: E402
+from ullage.lab.evaluate import TEACHER  # noqa: E402
+from ullage.lab.explained import EXPLAINED  # noqa: E402
+from ullage.lab.organisms.build import BASE  # noqa: E402
 
 pytestmark = pytest.mark.local
 
-STEPS = 40
-"""So many that a run is far from its end when its first checkpoint is seen."""
+RECIPES: dict[str, tuple[dict[str, Any], str]] = {
+    "samples": (
+        {
+            "method": "black-box",
+            "student": f"hf:{BASE}",
+            "generate_samples": 3,
+            "generate_temperature": 0.7,
+            "generate_max_tokens": 24,
+            "selection": "self-consistency",
+        },
+        "answers 40",
+    ),
+    "rationale": ({"method": "rationale", "student": f"hf:{BASE}"}, "train 5"),
+    "on-policy": (
+        {
+            "method": "on-policy",
+            "student": f"hf:{BASE}",
+            # In the middle of what one refreshment is for.
+            "on_policy": {"refresh": 4, "max_tokens": 12},
+        },
+        "train 6",
+    ),
+    "cross-tokenizer": ({"method": "cross-tokenizer", "student": "hf:start"}, "train 5"),
+}
+"""By name: a recipe, and what the process says last."""
 
 
-CHECKPOINT = "student.work/checkpoints/*/trainer_state.json"
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("killed")
+    write_corpus(path / "corpus.jsonl", 0, 40, EXPLAINED)
+    laboratory.start_of_bytes(path)
+    return path
 
 
-def config(output: str, **settings: Any) -> Config:
-    return laboratory.config(output, **{"max_steps": STEPS, "save_steps": 4, **settings})
-
-
-def make(folder: Path, output: str, **settings: Any) -> DistillResult:
-    """In this process, undisturbed."""
-    return run_distill(config(output, **settings), folder)
-
-
-def command(folder: Path, output: str, **settings: Any) -> subprocess.Popen[str]:
-    """`ullage distill`, as a person starts it."""
-    written = config(output, **settings)
-    path = folder / f"{output}.yaml"
-    path.write_text(written.model_dump_json(exclude_unset=True), encoding="utf-8")
-    return subprocess.Popen(
-        [sys.executable, "-m", "ullage.cli", "distill", str(path)],
-        cwd=ROOT,
-        env={**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def kill_when_there_is(pattern: str, folder: Path, output: str, **settings: Any) -> None:
-    """Begin, and end it as soon as a file shows how far it is."""
-    process = command(folder, output, **settings)
-    while not any(path.stat().st_size for path in folder.glob(pattern)):
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.001)
-    process.kill()
-    _, errors = process.communicate()
-    assert process.returncode == -signal.SIGKILL, errors
-    assert not (folder / output).exists()
-
-
-def finish(folder: Path, output: str, **settings: Any) -> dict[str, Any]:
-    """The same command once more, to its end."""
-    process = command(folder, output, **settings)
-    _, errors = process.communicate(timeout=300)
-    assert process.returncode == 0, errors
-    ledger: dict[str, Any] = json.loads((folder / output / "distillation.json").read_text())
-    return ledger
-
-
-def require_the_same(folder: Path, output: str, ledger: Any, whole: DistillResult) -> None:
-    assert same_weights(folder / output, whole.output)
-    assert without_timing(ledger) == without_timing(whole.ledger)
-
-
-def begin(cache: Path, about: About) -> None:
-    """A cache in which nothing is but how small its shards will be."""
-    shutil.rmtree(cache)
-    CacheWriter(cache, about, shard_positions=250, sample=250).abort()
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    laboratory.prepare(tmp_path)
-    return tmp_path
-
-
-def test_while_caching_and_while_training(folder: Path) -> None:
-    settings = {"cache": {"folder": "caches", "k": 16}}
-    make(folder, "first", **settings, max_steps=1)
-    (cache,) = (folder / "caches").iterdir()
-    about = read_manifest(cache).about
-    begin(cache, about)
-    whole = make(folder, "whole", **settings)
-    wanted = {path.name: path.read_bytes() for path in cache.glob("*.ullage")}
-    assert len(wanted) > 3, "tables and several shards"
-    begin(cache, about)
-
-    kill_when_there_is("caches/*/shard-*", folder, "student", **settings)
-    begun = {path: path.stat().st_mtime_ns for path in cache.glob("shard-*.ullage")}
-    kill_when_there_is(CHECKPOINT, folder, "student", **settings)
-    ledger = finish(folder, "student", **settings)
-    assert {path: path.stat().st_mtime_ns for path in begun} == begun, "written again"
-    assert {path.name: path.read_bytes() for path in cache.glob("*.ullage")} == wanted
-    assert 0 < ledger["timing"]["resumed_from_step"] < STEPS
-    require_the_same(folder, "student", ledger, whole)
-
-
-def test_while_the_teacher_writes(folder: Path) -> None:
-    settings = {"method": "black-box", "generate_max_tokens": 32}
-    whole = make(folder, "whole", **settings)
-    kill_when_there_is("student.work/answers.jsonl", folder, "student", **settings)
-    journal = folder / "student.work" / "answers.jsonl"
-    written = journal.read_bytes().split(b"\n")[:-1]
-    assert written
-    ledger = finish(folder, "student", **settings)
-    found = journal.read_bytes().split(b"\n")[:-1]
-    assert found[: len(written)] == written
-    assert len(found) == laboratory.ROWS, "one was asked again"
-    require_the_same(folder, "student", ledger, whole)
+@pytest.mark.parametrize("name", RECIPES)
+def test_the_same_student_though_killed(folder: Path, name: str) -> None:
+    recipe, last = RECIPES[name]
+    settings: dict[str, Any] = {
+        "arms": {"teacher": {"model": f"hf:{TEACHER}"}, "student": {"model": "hf:out"}},
+        "layers": None,
+        **recipe,
+    }
+    whole = making.make(folder, f"{name}-whole", **settings)
+    said = [f"{key}={json.dumps(value)}" for key, value in settings.items()]
+    kill_at(start(folder, f"{name}-killed", *said), last)
+    assert not (folder / f"{name}-killed").exists()
+    again = making.make(folder, f"{name}-killed", **settings)
+    assert same_weights(again.output, whole.output)
+    assert not same_weights(again.output, again.base)
+    if last.startswith("train"):
+        assert again.ledger["timing"]["resumed_from_step"] > 0
+    ours, theirs = without_timing(again.ledger), without_timing(whole.ledger)
+    assert ours == theirs

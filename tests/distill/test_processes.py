@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import yaml
 
@@ -19,11 +20,12 @@ from hypothesis import given  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 from safetensors.torch import load_file  # noqa: E402
 
-from tests.distill import making  # noqa: E402
+from tests.distill import laboratory, making  # noqa: E402
 from ullage.distill.engine import BLANK, RowOrder  # noqa: E402
 from ullage.distill.processes import Processes  # noqa: E402
 from ullage.distill.recipe import require_one_process, resolve_recipe  # noqa: E402
 from ullage.errors import InputError  # noqa: E402
+from ullage.lab.evaluate import TEACHER  # noqa: E402
 
 pytestmark = [pytest.mark.local, pytest.mark.timeout(900)]
 
@@ -112,6 +114,44 @@ def test_two_processes_make_what_one_makes_of_twice_the_batch(
     assert not (folder / "together.work").exists()
 
 
+def test_two_processes_read_what_two_tokenizers_make_of_a_row(folder: Path) -> None:
+    """Where rows are wanting, what fills them up has tokens of both sides."""
+    laboratory.start_of_bytes(folder)
+    crossed: dict[str, Any] = {
+        **SETTINGS,
+        "epochs": 1,
+        "arms": {"teacher": {"model": f"hf:{TEACHER}"}, "student": {"model": "hf:out"}},
+        "method": "cross-tokenizer",
+        "layers": None,
+        "student": "hf:start",
+    }
+    process = launched(folder, "crossed", **crossed)
+    _, errors = finished(process)
+    assert process.returncode == 0, errors
+    alone = making.make(folder, "crossed-alone", **{**crossed, "batch_size": 4})
+    assert alone.ledger["tokens"]["train"]["rows"] % 4 != 0
+    assert distance(folder / "crossed", folder / "crossed-base") > 1e-3
+    assert distance(folder / "crossed", alone.output) < 1e-5
+
+
+def test_two_processes_learn_from_one_cache(folder: Path) -> None:
+    """The first asks the teacher; both read; what fills up a step was never asked of."""
+    cached: dict[str, Any] = {**SETTINGS, "epochs": 1, "cache": {"folder": "caches", "k": 16}}
+    process = launched(folder, "cached", **cached)
+    _, errors = finished(process)
+    assert process.returncode == 0, errors
+    alone = making.make(folder, "cached-alone", **{**cached, "batch_size": 4})
+    assert alone.ledger["tokens"]["train"]["rows"] % 4 != 0
+    assert len(list((folder / "caches").iterdir())) == 1
+    assert distance(folder / "cached", folder / "cached-base") > 1e-3
+    ours, theirs = (
+        load_file(one / "model.safetensors") for one in (folder / "cached", alone.output)
+    )
+    apart = torch.cat([(ours[name] - theirs[name]).abs().flatten() for name in ours]) > 1e-6
+    # AdamW moves a weight as far where its gradient is nothing but rounding.
+    assert apart.float().mean() < 1e-4
+
+
 def train_steps(errors: str) -> list[int]:
     told = [json.loads(line) for line in errors.splitlines() if line.startswith("{")]
     return [one["done"] for one in told if one.get("stage") == "train"]
@@ -139,6 +179,26 @@ def test_both_stop_at_the_same_step_and_go_on(
     assert json.loads(said)["timing"]["resumed_from_step"] == last
     assert train_steps(errors)[0] == last + 1
     assert distance(folder / "stopped", together[0]) == 0
+
+
+def test_both_are_killed_and_go_on(folder: Path, together: tuple[Path, str, str]) -> None:
+    process = launched(folder, "killed", **SETTINGS)
+    assert process.stderr is not None
+    for line in process.stderr:
+        if train_steps(line) == [5]:
+            break
+    # The workers have sessions of their own, so that no signal to one group reaches all.
+    family = [*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)]
+    assert len(family) >= 3
+    for one in family:
+        one.send_signal(signal.SIGKILL)
+    psutil.wait_procs(family)
+    process.communicate()
+    again = launched(folder, "killed", **SETTINGS)
+    said, errors = finished(again)
+    assert again.returncode == 0, errors
+    assert json.loads(said)["timing"]["resumed_from_step"] >= 3
+    assert distance(folder / "killed", together[0]) == 0
 
 
 def test_bad_input_is_said_once(folder: Path) -> None:

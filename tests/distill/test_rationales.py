@@ -211,6 +211,34 @@ def test_a_student_learns_steps_and_answers(folder: Path, learnt: str) -> None:
     assert tokens["train"]["rows"] == lessons_read
     assert planned_steps == -(-lessons_read // 8)
     assert made.ledger["recipe"]["rationale"]["learnt"] == learnt
+    looked_at = made.ledger["preflight"]["facts"]["rows"]
+    assert looked_at["rows_sampled"] == lessons_read
+    assert looked_at["tokens_supervised"] == tokens["train"]["supervised"]
+
+
+@pytest.mark.parametrize("learnt", ["task", "prefix"])
+def test_steps_are_learnt_across_tokenizers(folder: Path, learnt: str) -> None:
+    """The teacher's distribution over answers alone, its words for the rest."""
+    laboratory.start_of_bytes(folder)
+    made = laboratory.make(
+        folder,
+        f"crossed-{learnt}",
+        method="cross-tokenizer",
+        student="hf:start",
+        rationale={"learnt": learnt},
+        objective=[
+            {"term": "forward-kl", "tokens": "answer"},
+            {"term": "cross-entropy", "name": "steps", "tokens": "rationale"},
+            {"term": "cross-entropy", "weight": 0.5},
+        ],
+        max_steps=20,
+    )
+    before, after = made.ledger["loss"]["base_held_out"], made.ledger["loss"]["held_out"]
+    for term in ("forward_kl", "steps", "cross_entropy"):
+        assert after[term] < 0.9 * before[term]
+    tokens = made.ledger["tokens"]["train"]
+    assert 0 < tokens["rationale"] < tokens["supervised"]
+    assert made.ledger["alignment"]["tokens"]["train"]["spans"] > 0
 
 
 def test_the_weights_are_the_recipes(folder: Path) -> None:

@@ -218,11 +218,11 @@ class CachedTeacher:
 
     def expect(self, examples: Sequence[Example]) -> None:
         """Begin to decode."""
-        self._ahead.expect(map(key_of, examples))
+        self._ahead.expect(_keys(examples))
 
     def beside(self, examples: Sequence[Example]) -> Batch:
         """What was said of these rows, as soon as it is decoded."""
-        return {"said": self._ahead.ask([key_of(example) for example in examples])}
+        return {"said": self._ahead.ask(_keys(examples))}
 
     def says(self, reading: Reading) -> TeacherAt:
         """A top with its background, or draws."""
@@ -246,3 +246,8 @@ class CachedTeacher:
             "bytes_per_token": round(size / max(found.positions, 1), 2),
             "lost": found.reconstruction,
         }
+
+
+def _keys(examples: Sequence[Example]) -> list[str]:
+    """Of the rows that something was said of: what fills up a step has nothing to learn."""
+    return [key_of(example) for example in examples if example.supervised]

@@ -97,9 +97,11 @@ def fold(student: Any, how: Lora, folder: Path) -> None:
 
 
 def _config(how: Lora) -> Any:
-    from peft import LoraConfig
+    import peft
 
-    return LoraConfig(
+    # Its annotation wants a whole number, its arithmetic does not.
+    lora_config: Any = peft.LoraConfig
+    return lora_config(
         r=how.rank,
         lora_alpha=how.alpha,
         lora_dropout=how.dropout,
