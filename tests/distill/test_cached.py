@@ -16,8 +16,8 @@ torch = pytest.importorskip("torch")
 from transformers import LlamaForCausalLM  # noqa: E402
 
 from tests.distill import making  # noqa: E402
-from tests.distill.learning import TEMPERATURE, Lesson, base, objective  # noqa: E402
 from tests.distill.killing import lines_until, start  # noqa: E402
+from tests.distill.learning import TEMPERATURE, Lesson, base, objective  # noqa: E402
 from ullage.distill import DistillResult, run_distill  # noqa: E402
 from ullage.distill.cache import CacheReader, CacheWriter, stats  # noqa: E402
 from ullage.distill.cache.ahead import Ahead  # noqa: E402
