@@ -602,6 +602,9 @@ class Distill(Strict):
     """Steps between checkpoints, from which an interrupted run goes on."""
     report_to: tuple[Literal["tensorboard", "wandb", "mlflow", "trackio"], ...] = ()
     """Trackers that are told every step's loss terms; `tensorboard` writes to `<output>-logs`."""
+    evaluate_steps: PositiveInt | None = None
+    """Steps between measurements of the held-out rows, which make a curve in `distillation.json`;
+    left out, they are measured before the first step and after the last."""
     generate_max_tokens: PositiveInt = 128
     """For `text: answers`: length of the teacher's answers."""
     generate_temperature: Annotated[float, Field(ge=0.0)] = 0.0

@@ -23,6 +23,8 @@ from safetensors.torch import load_file, save_file
 from torch.utils.data import Sampler
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 from transformers.integrations.integration_utils import TensorBoardCallback
+from transformers.trainer import TRAINER_STATE_NAME
+from transformers.trainer_callback import TrainerState
 
 from ullage.config.models import Distill
 from ullage.distill.checkpoint import quiet
@@ -164,6 +166,8 @@ class Tally:
 
 _BESIDE = "beside.safetensors"
 """In a checkpoint: what is trained beside the student and is no part of it, or is added to it."""
+HELD_OUT = "held_out_"
+"""What names in the Trainer's log begin with that are measured on held-out rows."""
 _COUNTED = "counted.json"
 """In a checkpoint: what was cut down or cut off so far."""
 
@@ -355,10 +359,18 @@ class DistillationTrainer(Trainer):
 class _Watch(TrainerCallback):
     """Reports each step and turns a wish to stop into a checkpoint."""
 
-    def __init__(self, stop: Stop, report: Report | None, *, tracked: bool) -> None:
+    def __init__(
+        self,
+        stop: Stop,
+        report: Report | None,
+        measure: Callable[[], dict[str, float]] | None,
+        recipe: Distill,
+    ) -> None:
         self._stop = stop
         self._report = report
-        self._tracked = tracked
+        self._measure = measure
+        self._every = recipe.evaluate_steps
+        self._tracked = bool(recipe.report_to)
         self._started = 0.0
         self._first_step = 0
         self.trainer: DistillationTrainer | None = None
@@ -391,6 +403,8 @@ class _Watch(TrainerCallback):
         if self._tracked:
             told = {"loss": module.objective.loss(terms), **terms}
             trainer.log({**told, "tokens_per_second": trainer.tokens / seconds})
+        if self._every is not None and state.global_step % self._every == 0:
+            self._evaluate(trainer, module, state)
         if self._report is not None:
             left = state.max_steps - state.global_step
             self._report(
@@ -403,6 +417,16 @@ class _Watch(TrainerCallback):
                     seconds_left=seconds / (state.global_step - self._first_step) * left,
                 )
             )
+
+    def _evaluate(self, trainer: DistillationTrainer, module: Any, state: Any) -> None:
+        """One point of the curve, left in the Trainer's own log, which checkpoints keep."""
+        if self._measure is None or state.global_step == state.max_steps:
+            # The last point is measured when all is done.
+            return
+        found = self._measure()
+        module.train()
+        module.at(state.global_step / state.max_steps)
+        trainer.log({f"{HELD_OUT}{name}": value for name, value in found.items()})
 
 
 @dataclass(frozen=True, slots=True)
@@ -418,6 +442,8 @@ class Trained:
     """Steps whose gradient was cut down to norm 1."""
     clamped: dict[str, int]
     """Numbers that were cut off, by what they are."""
+    curve: tuple[dict[str, float], ...]
+    """What was measured on the way: each ``step`` with its terms."""
     parted: Path | None = None
     """Where the whole weights are, if each process is left with a part of them (FSDP, ZeRO)."""
 
@@ -432,6 +458,7 @@ def train(
     stop: Stop,
     report: Report | None = None,
     own: OwnWords | None = None,
+    measure: Callable[[], dict[str, float]] | None = None,
     processes: Processes = ALONE,
     logs: Path | None = None,
 ) -> Trained:
@@ -446,6 +473,7 @@ def train(
         stop: looked at after every step.
         report: called after every step.
         own: of on-policy recipes.
+        measure: the terms on held-out rows, for the curve.
         processes: that train together, each on its share of every step.
         logs: folder for TensorBoard; left out, a folder of the checkpoints'.
 
@@ -454,7 +482,7 @@ def train(
         InputError: the loss is not finite.
         InfrastructureError: a checkpoint cannot be written.
     """
-    watch = _Watch(stop, report, tracked=bool(recipe.report_to))
+    watch = _Watch(stop, report, measure, recipe)
     if recipe.gradient_checkpointing:
         student = module.student
         # The second is the first's name in older versions of transformers.
@@ -478,7 +506,8 @@ def train(
     if last is not None and resumed_from == steps:
         # The Trainer would take one more step before it saw that none was left.
         trainer._load_from_checkpoint(str(last))
-        return Trained(steps, resumed_from, 0, trainer.clipped, dict(trainer.clamped))
+        state = TrainerState.load_from_json(str(last / TRAINER_STATE_NAME))
+        return _trained(trainer, state, resumed_from)
     try:
         trainer.train(resume_from_checkpoint=None if last is None else str(last))
     except (OSError, SafetensorError) as error:
@@ -492,8 +521,32 @@ def train(
             "command to go on"
         )
     whole = checkpoints / f"checkpoint-{steps}" if trainer.is_sharded else None
+    return _trained(trainer, trainer.state, resumed_from, whole)
+
+
+def _trained(
+    trainer: DistillationTrainer, state: TrainerState, resumed_from: int, whole: Path | None = None
+) -> Trained:
+    curve = (
+        {
+            "step": entry["step"],
+            **{
+                name.removeprefix(HELD_OUT): value
+                for name, value in entry.items()
+                if name.startswith(HELD_OUT)
+            },
+        }
+        for entry in state.log_history
+        if f"{HELD_OUT}loss" in entry
+    )
     return Trained(
-        steps, resumed_from, trainer.tokens, trainer.clipped, dict(trainer.clamped), whole
+        state.global_step,
+        resumed_from,
+        trainer.tokens,
+        trainer.clipped,
+        dict(trainer.clamped),
+        tuple(curve),
+        whole,
     )
 
 
@@ -560,6 +613,11 @@ def _require_whole_weights(trainer: DistillationTrainer, recipe: Distill) -> Non
         raise InputError(
             "distill.lora: additions are saved whole, and FSDP or DeepSpeed shares them out; train "
             "all weights, or without sharding: what lora trains fits many times over"
+        )
+    if trainer.is_sharded and recipe.evaluate_steps is not None:
+        raise InputError(
+            "distill.evaluate_steps: whole weights are measured, and FSDP or DeepSpeed shares them "
+            "out until the end; leave it out"
         )
     if trainer.is_sharded and recipe.optimiser == "muon":
         raise InputError(

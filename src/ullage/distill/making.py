@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,7 +20,14 @@ from ullage.distill.account import account
 from ullage.distill.cached import CachedTeacher
 from ullage.distill.checkpoint import finished_folder, load_model, save_model
 from ullage.distill.crossing import Crossing
-from ullage.distill.engine import Stop, load_beside, mean_terms, stop_on_signal, train
+from ullage.distill.engine import (
+    Stop,
+    Trained,
+    load_beside,
+    mean_terms,
+    stop_on_signal,
+    train,
+)
 from ullage.distill.job import Job, identity
 from ullage.distill.learnt import RenderedRows, rendered
 from ullage.distill.loaded import LoadedTeacher
@@ -108,6 +115,7 @@ def make_student(job: Job, loaded: LoadedTeacher, report: Report | None) -> dict
             stop=stop,
             report=report,
             own=own,
+            measure=_measure(job, module, rows["held_out"].examples),
             processes=processes,
             logs=job.recipe.paths.logs,
         )
@@ -123,6 +131,7 @@ def make_student(job: Job, loaded: LoadedTeacher, report: Report | None) -> dict
                 "clamped": trained.clamped,
                 "cache": teacher.facts() if isinstance(teacher, CachedTeacher) else None,
                 "loss": _losses(job, whole, rows, before, watched, writer),
+                "curve": _curve(job, trained, before["base_held_out"]),
                 "own_words": None if own is None else own.written,
             }
             if crossing is not None:
@@ -258,6 +267,27 @@ def _measured(
             watched.report(Progress(stage=stage, done=done, total=total))
 
     return mean_terms(module, examples, job.recipe.settings, stop=watched.stop, report=told)
+
+
+def _measure(
+    job: Job, module: DistillationModule, held_out: list[Example]
+) -> Callable[[], dict[str, float]] | None:
+    """For the curve: not to be stopped, as the step that it follows is not saved yet."""
+    if not held_out:
+        return None
+    return lambda: mean_terms(module, held_out, job.recipe.settings, stop=Stop())
+
+
+def _curve(
+    job: Job, trained: Trained, before: dict[str, float] | None
+) -> list[dict[str, float]] | None:
+    """Held-out loss and terms by step, from the base on, where it was asked for.
+
+    The student's is `loss.held_out`.
+    """
+    if job.recipe.settings.evaluate_steps is None or before is None:
+        return None
+    return [{"step": 0, **before}, *trained.curve]
 
 
 def _origin(base: dict[str, Any]) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from ullage.errors import InputError
 _ELSEWHERE = {
     "output",
     "save_steps",
+    "evaluate_steps",
     "report_to",
     "gradient_checkpointing",
     "corpus",
