@@ -14,8 +14,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ullage import __version__
+from ullage.cli_common import Json, open_console, print_json
 from ullage.errors import UllageError
+from ullage.gate_cli import gate
 from ullage.lab.cli import lab_app
+from ullage.statement_cli import statement_app
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -40,7 +43,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-statement_app = typer.Typer(help="Read a Distillation Loss Statement.")
 app.add_typer(statement_app, name="statement")
 app.add_typer(lab_app, name="lab")
 
@@ -51,10 +53,6 @@ Overrides = Annotated[
 ]
 RunName = Annotated[
     str | None, typer.Option("--run", metavar="NAME", help="Name of the run folder.")
-]
-Json = Annotated[bool, typer.Option("--json", help="Machine-readable output and progress.")]
-Place = Annotated[
-    Path, typer.Argument(help="A run folder or a statement.json.", metavar="STATEMENT")
 ]
 DEFAULT_CONFIG = Path("ullage.yaml")
 
@@ -74,15 +72,6 @@ class SchemaName(StrEnum):
     CONFIG = "config"
     SCENARIO = "scenario"
     STATEMENT = "statement"
-
-
-class View(StrEnum):
-    """How a statement can be shown."""
-
-    TERMINAL = "terminal"
-    MARKDOWN = "md"
-    HTML = "html"
-    JSON = "json"
 
 
 @app.callback(invoke_without_command=True)
@@ -134,7 +123,7 @@ def validate(
 
     problems = validate_all(_load(config, override))
     if json_:
-        _print_json({"ok": not problems, "problems": problems})
+        print_json({"ok": not problems, "problems": problems})
     else:
         for problem in problems:
             typer.echo(f"ullage: {problem}", err=True)
@@ -150,7 +139,7 @@ def probes(json_: Json = False) -> None:
 
     known = all_probes().values()
     if json_:
-        _print_json(
+        print_json(
             [
                 {
                     "probe": probe.name,
@@ -193,11 +182,11 @@ def plan(
     with _reporter(json_, loaded) as reporter:
         made = asyncio.run(plan_only(loaded, run=run, pilot=pilot, on_tick=reporter.tick))
     if json_:
-        _print_json(made.model_dump(mode="json"))
+        print_json(made.model_dump(mode="json"))
     else:
         from ullage.planning import show_plan
 
-        show_plan(made, loaded, _console(stderr=False))
+        show_plan(made, loaded, open_console(stderr=False))
 
 
 @app.command()
@@ -219,7 +208,7 @@ def distill(
             loaded.config, loaded.root, progress=reporter.distil, plan_only=plan_only
         )
     if json_:
-        _print_json(dict(result.ledger))
+        print_json(dict(result.ledger))
     else:
         typer.echo(result.summary())
 
@@ -256,68 +245,7 @@ def audit(
     raise typer.Exit(statement.exit_code)
 
 
-@app.command()
-def gate(place: Place, json_: Json = False) -> None:
-    """One line a target, and the exit code for CI."""
-    from ullage.statement.outcome import exit_code, gate_lines, gate_sentence
-
-    statement, _ = _read(place)
-    # Worked out again: the file may have been edited by hand.
-    code = exit_code(statement.findings, statement.scenario)
-    if json_:
-        _print_json({"exit_code": code, "targets": gate_lines(statement)})
-    else:
-        for line in gate_lines(statement):
-            typer.echo(line)
-        typer.echo(gate_sentence(statement))
-    raise typer.Exit(code)
-
-
-@statement_app.command("show")
-def show(
-    place: Place,
-    view: Annotated[View, typer.Option("--as", help="How to show it.")] = View.TERMINAL,
-) -> None:
-    """Show a statement on the terminal, or print it as Markdown, HTML or JSON."""
-    statement, path = _read(place)
-    if view is View.TERMINAL:
-        from ullage.statement.terminal import render
-
-        render(statement, _console(stderr=False))
-    elif view is View.MARKDOWN:
-        from ullage.statement.markdown import to_markdown
-
-        typer.echo(to_markdown(statement), nl=False)
-    elif view is View.HTML:
-        from ullage.statement.html import to_html
-
-        typer.echo(to_html(statement), nl=False)
-    else:
-        typer.echo(path.read_text("utf-8"), nl=False)
-
-
-@statement_app.command("diff")
-def diff(
-    first: Annotated[
-        Path, typer.Argument(help="A run folder or a statement.json.", metavar="FIRST")
-    ],
-    second: Annotated[Path, typer.Argument(help="What is compared with it.", metavar="SECOND")],
-    force: Annotated[
-        bool, typer.Option("--force", help="Compare although teachers or targets differ.")
-    ] = False,
-    json_: Json = False,
-) -> None:
-    """Set two statements about one teacher side by side."""
-    from ullage.statement.compare import compare, labels
-    from ullage.statement.compare_terminal import render
-
-    (one, one_path), (other, other_path) = _read(first), _read(second)
-    called = labels(one, other, (one_path, other_path))
-    compared = compare(one, other, labels=called, force=force)
-    if json_:
-        typer.echo(compared.to_json(), nl=False)
-    else:
-        render(compared, _console(stderr=False))
+app.command()(gate)
 
 
 @app.command()
@@ -331,7 +259,7 @@ def schema(name: Annotated[SchemaName, typer.Argument(help="Which schema.")]) ->
         SchemaName.SCENARIO: scenario_schema,
         SchemaName.STATEMENT: json_schema,
     }[name]()
-    _print_json(made)
+    print_json(made)
 
 
 @app.command()
@@ -395,7 +323,7 @@ def selftest(
         chosen = list(ORGANISMS)
     wanted = [find_organism(name) for name in chosen if name != "none"]
     most = len(sources) + len(wanted)
-    with _make_reporter(json_, _console(), "") as reporter:
+    with _make_reporter(json_, open_console(), "") as reporter:
         audited = []
         if wanted:
             from ullage.selftest.organisms import audit_organisms
@@ -418,9 +346,9 @@ def selftest(
     if markdown is not None:
         write_whole(markdown, to_markdown(report).encode())
     if json_:
-        _print_json(report.model_dump(mode="json") | {"passed": report.passed})
+        print_json(report.model_dump(mode="json") | {"passed": report.passed})
     else:
-        render(report, _console(stderr=False))
+        render(report, open_console(stderr=False))
     raise typer.Exit(0 if report.passed else 1)
 
 
@@ -441,7 +369,7 @@ def demo(
     json_: Json = False,
 ) -> None:
     """Distil two small students of the laboratory, audit both, and show what one lost."""
-    console = _console()
+    console = open_console()
 
     def reporter() -> Reporter:
         return _make_reporter(json_, console, "")
@@ -499,21 +427,8 @@ def _load(path: Path, overrides: list[str] | None) -> Loaded:
     return load(path, overrides or ())
 
 
-def _read(place: Path) -> tuple[Statement, Path]:
-    from ullage.statement.store import read
-
-    path = place / "statement.json" if place.is_dir() else place
-    return read(path), path
-
-
-def _console(*, stderr: bool = True) -> Console:
-    from rich.console import Console
-
-    return Console(stderr=stderr, highlight=False)
-
-
 def _reporter(json_: bool, loaded: Loaded) -> Reporter:
-    return _make_reporter(json_, _console(), loaded.config.budget.currency)
+    return _make_reporter(json_, open_console(), loaded.config.budget.currency)
 
 
 def _make_reporter(json_: bool, console: Console, currency: str) -> Reporter:
@@ -526,9 +441,11 @@ def _show(statement: Statement, folder: Path, json_: bool) -> None:
     if json_:
         sys.stdout.write((folder / "statement.json").read_text("utf-8"))
         return
+    from ullage.statement.consent import consents, read_records
     from ullage.statement.terminal import render
 
-    render(statement, _console(stderr=False), folder=folder)
+    found = consents(statement, read_records(folder))
+    render(statement, open_console(stderr=False), found=found, folder=folder)
 
 
 def _show_demo(demo: Demo, json_: bool) -> None:
@@ -536,7 +453,7 @@ def _show_demo(demo: Demo, json_: bool) -> None:
     if json_:
         import json
 
-        _print_json(
+        print_json(
             {
                 "comparison": json.loads(demo.comparison.to_json()),
                 "story": demo.story,
@@ -549,7 +466,7 @@ def _show_demo(demo: Demo, json_: bool) -> None:
 
     from ullage.statement import compare_terminal, terminal
 
-    console = _console(stderr=False)
+    console = open_console(stderr=False)
     for audited in (demo.full, demo.scrubbed):
         terminal.render(audited.statement, console)
         console.rule()
@@ -559,12 +476,6 @@ def _show_demo(demo: Demo, json_: bool) -> None:
     console.print()
     for audited in (demo.full, demo.scrubbed):
         console.print(Text(str(audited.folder / "statement.html")), soft_wrap=True)
-
-
-def _print_json(data: object) -> None:
-    import json
-
-    typer.echo(json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False))
 
 
 if __name__ == "__main__":

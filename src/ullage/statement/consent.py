@@ -1,0 +1,415 @@
+"""Who agreed to which loss: acceptances, their withdrawal, and whether one holds.
+
+A statement follows from replies alone and holds no clock time, so consent is kept beside it: in the
+folder ``acceptances``, one signed file for each acceptance and each withdrawal, none ever changed.
+An acceptance names the finding by its hash, the student and teacher by their identities, and the
+use it is for; with any of them another, it has lapsed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+from pathlib import Path
+from typing import Literal
+
+import pydantic
+
+from ullage.errors import InputError
+from ullage.files import write_whole
+from ullage.statement import jcs, sanitise
+from ullage.statement.document import Finding, Part, Statement, Verdict
+from ullage.statement.envelope import Signed, seal, unseal
+from ullage.statement.keys import Signer
+from ullage.statement.words import LOSSES, VERDICTS, listed, several
+
+FOLDER = "acceptances"
+ACCEPTANCE = "urn:ullage:predicate:acceptance:1.0"
+WITHDRAWAL = "urn:ullage:predicate:withdrawal:1.0"
+
+_NOTHING_TO_ACCEPT = (Verdict.PRESERVED, Verdict.NEVER_HAD)
+
+
+class Acceptance(Part):
+    """One person's consent to one finding: a loss, or not knowing of one."""
+
+    kind: Literal["ullage.acceptance"] = "ullage.acceptance"
+    """What this document is."""
+    target: str
+    """``probe.metric``."""
+    verdict: Verdict
+    """What was accepted."""
+    finding: str
+    """SHA-256 of the finding; see `finding_hash`."""
+    student: str
+    """Identity of the model it is about."""
+    teacher: str
+    """Identity of the model it is compared with."""
+    use: str
+    """What the student is used for, in the scenario's words. For another use it does not hold."""
+    by: str
+    """Who accepts."""
+    role: str
+    """As what."""
+    because: str
+    """Why the loss is acceptable."""
+    mitigation: str = ""
+    """What is done about it; empty where nothing is."""
+    accepted: date
+    """The day."""
+    until: date
+    """The last day it holds."""
+
+
+class Withdrawal(Part):
+    """An acceptance taken back."""
+
+    kind: Literal["ullage.withdrawal"] = "ullage.withdrawal"
+    """What this document is."""
+    target: str
+    """``probe.metric``."""
+    acceptance: str
+    """SHA-256 of the acceptance that is taken back, in canonical form."""
+    by: str
+    """Who takes it back."""
+    because: str
+    """Why."""
+    withdrawn: date
+    """The day."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A signed acceptance or withdrawal as it was read; its signature is not yet checked."""
+
+    signed: Signed
+    document: Acceptance | Withdrawal
+
+    @property
+    def hash(self) -> str:
+        """What a withdrawal names an acceptance by."""
+        return jcs.digest(self.document.model_dump(mode="json"))
+
+
+class State(StrEnum):
+    """What a target's consent is worth."""
+
+    NONE = "unaccepted"
+    """Nobody has accepted it."""
+    ACCEPTED = "accepted"
+    """Somebody has, and it holds."""
+    EXPIRED = "expired"
+    """Its last day is past."""
+    WITHDRAWN = "withdrawn"
+    """It was taken back."""
+    LAPSED = "lapsed"
+    """It is about another result, model or use."""
+    INVALID = "not valid"
+    """The policy does not honour it: another key, person or role, or too long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """What became of the consent to one target."""
+
+    state: State
+    why: str = ""
+    """In a sentence, where it does not hold."""
+    acceptance: Acceptance | None = None
+    """The one that holds, or else the latest."""
+    keyid: str = ""
+    """Of its signature."""
+
+    @property
+    def told(self) -> str:
+        """In words: who, as what, until when, and why not where it does not hold."""
+        given = self.acceptance
+        if given is None:
+            return "unaccepted: nobody has put a name to it"
+        who = f"{given.by} ({given.role})"
+        if self.state == State.ACCEPTED:
+            return f"accepted by {who} until {given.until}"
+        return f"{self.state}: acceptance by {who} until {given.until}: {self.why}"
+
+
+UNACCEPTED = Consent(State.NONE)
+
+Unfit = Callable[[Record], str | None]
+"""Says why an acceptance is not to be honoured; None where it is."""
+
+
+def finding_hash(finding: Finding) -> str:
+    """SHA-256 of a finding in canonical form, without `examples` and `selftest`.
+
+    Those two are beside the result: what was shown of it, and how well the auditor sees.
+    """
+    data = finding.model_dump(mode="json", exclude={"examples", "selftest"})
+    # A lone surrogate, which no file can hold, is hashed as what the file has in its place.
+    return jcs.digest(json.loads(sanitise.mend(json.dumps(data, ensure_ascii=False))))
+
+
+def make_acceptance(
+    statement: Statement,
+    target: str,
+    *,
+    by: str,
+    role: str,
+    because: str,
+    accepted: date,
+    until: date,
+    mitigation: str = "",
+) -> Acceptance:
+    """An acceptance of one finding of a statement.
+
+    Raises:
+        InputError: no such target, nothing there to accept, or a name, role or reason is missing.
+    """
+    finding = _find(statement, target)
+    if finding.verdict in _NOTHING_TO_ACCEPT:
+        label = VERDICTS[finding.verdict].label
+        raise InputError(f"{target}: is {label}, so there is nothing to accept")
+    if finding.infrastructure:
+        raise InputError(
+            f"{target}: too many items could not be asked, so nothing is known that could be "
+            "accepted; run the audit again"
+        )
+    for name, text in (("--by", by), ("--role", role), ("--because", because)):
+        if not text.strip():
+            raise InputError(f"{name}: is blank; an acceptance has a name, a role and a reason")
+    if until < accepted:
+        raise InputError(f"--until {until}: is past; name the last day on which it shall hold")
+    return Acceptance(
+        target=target,
+        verdict=finding.verdict,
+        finding=finding_hash(finding),
+        student=statement.arms["student"].identity,
+        teacher=statement.arms["teacher"].identity,
+        use=statement.scenario.use,
+        by=by.strip(),
+        role=role.strip(),
+        because=because.strip(),
+        mitigation=mitigation.strip(),
+        accepted=accepted,
+        until=until,
+    )
+
+
+def accept(folder: Path, acceptance: Acceptance, signer: Signer) -> Path:
+    """Sign an acceptance and put it beside the statement in `folder`."""
+    return _keep(folder, ACCEPTANCE, acceptance, acceptance.student, signer)
+
+
+def withdraw(
+    folder: Path,
+    statement: Statement,
+    target: str,
+    *,
+    by: str,
+    because: str,
+    withdrawn: date,
+    signer: Signer,
+) -> list[Path]:
+    """Take back every acceptance of a target that is not taken back yet.
+
+    Raises:
+        InputError: there is none, or a name or reason is missing.
+    """
+    _find(statement, target)
+    for name, text in (("--by", by), ("--because", because)):
+        if not text.strip():
+            raise InputError(f"{name}: is blank; a withdrawal has a name and a reason")
+    records = read_records(folder)
+    gone = _withdrawals(records)
+    written = []
+    for record in records:
+        given = record.document
+        if isinstance(given, Acceptance) and given.target == target and record.hash not in gone:
+            taken = Withdrawal(
+                target=target, acceptance=record.hash, by=by.strip(), because=because.strip(),
+                withdrawn=withdrawn,
+            )  # fmt: skip
+            written.append(_keep(folder, WITHDRAWAL, taken, given.student, signer))
+    if not written:
+        raise InputError(f"{target}: nobody has accepted it, so there is nothing to withdraw")
+    return written
+
+
+def read_records(folder: Path) -> list[Record]:
+    """Every acceptance and withdrawal beside the statement in `folder`; none where none was made.
+
+    Raises:
+        InputError: a file there is not one.
+    """
+    paths = sorted((folder / FOLDER).glob("*.json"))
+    return [_read(path) for path in paths]
+
+
+def consents(
+    statement: Statement,
+    records: Sequence[Record],
+    *,
+    on: date | None = None,
+    unfit: Unfit | None = None,
+) -> dict[str, Consent]:
+    """What became of the consent to each target that there is an acceptance of.
+
+    Args:
+        statement: the findings as they are now.
+        records: every acceptance and withdrawal.
+        on: the day that is asked about; None leaves expiry to the reader of `Acceptance.until`.
+        unfit: why an acceptance is not honoured. None looks at no signature.
+
+    Returns:
+        By target: the acceptance that holds longest, or else what became of the latest.
+    """
+    gone = _withdrawals(records)
+    by_target: dict[str, list[Consent]] = {}
+    for record in records:
+        if isinstance(record.document, Acceptance):
+            consent = _weigh(statement, record, record.document, gone, on, unfit)
+            by_target.setdefault(record.document.target, []).append(consent)
+    return {target: max(found, key=_rank) for target, found in by_target.items()}
+
+
+class Life(StrEnum):
+    """The state of a statement as a whole."""
+
+    DRAFT = "draft"
+    """A loss is there that nobody has accepted."""
+    ACCEPTED = "accepted"
+    """Every loss is accepted by name (or there is none)."""
+    EXPIRED = "expired"
+    """An acceptance has run out, or lapsed, and was not renewed."""
+    WITHDRAWN = "withdrawn"
+    """An acceptance was taken back and not given again."""
+
+
+def life(statement: Statement, found: Mapping[str, Consent]) -> Life:
+    """The state of a statement: that of its losses, the gravest first."""
+    states = {
+        found.get(finding.id, UNACCEPTED).state
+        for finding in statement.findings
+        if finding.verdict in LOSSES
+    }
+    if State.WITHDRAWN in states:
+        return Life.WITHDRAWN
+    if states & {State.EXPIRED, State.LAPSED}:
+        return Life.EXPIRED
+    return Life.DRAFT if states - {State.ACCEPTED} else Life.ACCEPTED
+
+
+def life_sentence(statement: Statement, found: Mapping[str, Consent]) -> str:
+    """The state of a statement in a sentence."""
+    losses = [finding.id for finding in statement.findings if finding.verdict in LOSSES]
+    held = sum(found.get(id_, UNACCEPTED).state == State.ACCEPTED for id_ in losses)
+    of_all = f"{len(losses) - held} of {several(len(losses), 'loss', 'losses')}"
+    if not losses:
+        return "No loss was shown that somebody would have to accept."
+    return {
+        Life.DRAFT: f"A draft: nobody has accepted {of_all}.",
+        Life.ACCEPTED: f"Accepted: each of {several(len(losses), 'loss', 'losses')} by name.",
+        Life.EXPIRED: f"Expired: for {of_all} no acceptance holds any more.",
+        Life.WITHDRAWN: f"Withdrawn: for {of_all} no acceptance holds, and one was taken back.",
+    }[life(statement, found)]
+
+
+def _weigh(
+    statement: Statement,
+    record: Record,
+    given: Acceptance,
+    gone: Mapping[str, Withdrawal],
+    on: date | None,
+    unfit: Unfit | None,
+) -> Consent:
+    def found(state: State, why: str = "") -> Consent:
+        return Consent(state, why, given, record.signed.keyid)
+
+    if taken := gone.get(record.hash):
+        return found(State.WITHDRAWN, f"{taken.by} took it back: {taken.because}")
+    if changed := _changes(statement, given):
+        return found(State.LAPSED, f"{listed(changed)} changed since")
+    if unfit is not None and (why := unfit(record)):
+        return found(State.INVALID, why)
+    if on is not None and on > given.until:
+        return found(State.EXPIRED, f"it was good until {given.until}")
+    if on is not None and on < given.accepted:
+        return found(State.INVALID, f"it is dated {given.accepted}, which is yet to come")
+    return found(State.ACCEPTED)
+
+
+def _changes(statement: Statement, given: Acceptance) -> list[str]:
+    """What is not as it was when it was accepted."""
+    finding = next((f for f in statement.findings if f.id == given.target), None)
+    arms = {role: arm.identity for role, arm in statement.arms.items()}
+    checks = {
+        "the finding": finding is not None and finding_hash(finding) == given.finding,
+        "the student": arms.get("student") == given.student,
+        "the teacher": arms.get("teacher") == given.teacher,
+        "the use": statement.scenario.use == given.use,
+    }
+    return [what for what, same in checks.items() if not same]
+
+
+def _rank(consent: Consent) -> tuple[bool, date, date]:
+    """Which of several acceptances of a target speaks for it."""
+    given = consent.acceptance
+    if given is None:
+        raise ValueError("a consent without an acceptance")
+    held = consent.state == State.ACCEPTED
+    return held, given.until if held else given.accepted, given.until
+
+
+def _withdrawals(records: Iterable[Record]) -> dict[str, Withdrawal]:
+    """What was taken back, by the hash of the acceptance.
+
+    Whoever signed it: it takes a trusted key to say yes, and none to say no.
+    """
+    return {
+        record.document.acceptance: record.document
+        for record in records
+        if isinstance(record.document, Withdrawal)
+    }
+
+
+def _find(statement: Statement, target: str) -> Finding:
+    for finding in statement.findings:
+        if finding.id == target:
+            return finding
+    known = [finding.id for finding in statement.findings if finding.verdict in LOSSES]
+    losses = f"its losses are {listed(known)}" if known else "it has no losses"
+    raise InputError(f"{sanitise.terminal(target)}: the statement has no such target; {losses}")
+
+
+def _keep(
+    folder: Path, kind: str, document: Acceptance | Withdrawal, student: str, signer: Signer
+) -> Path:
+    subject = {"student": hashlib.sha256(student.encode()).hexdigest()}
+    data = document.model_dump(mode="json")
+    try:
+        content = seal(kind, data, subject, signer)
+    except ValueError:  # half a surrogate pair, from a command line that was no text
+        raise InputError("--by, --role, --because: hold what is no text; type them anew") from None
+    path = folder / FOLDER / f"{hashlib.sha256(content).hexdigest()[:32]}.json"
+    path.parent.mkdir(exist_ok=True)
+    write_whole(path, content)
+    return path
+
+
+def _read(path: Path) -> Record:
+    signed = unseal(path)
+    models: dict[str, type[Acceptance | Withdrawal]] = {
+        ACCEPTANCE: Acceptance,
+        WITHDRAWAL: Withdrawal,
+    }
+    model = models.get(signed.predicate_type)
+    if model is not None:
+        try:
+            document = model.model_validate_json(jcs.canonical(signed.predicate), strict=True)
+            return Record(signed, document)
+        except pydantic.ValidationError:
+            pass
+    raise InputError(f"{signed.where}: is neither an acceptance nor a withdrawal; remove it")

@@ -1,0 +1,232 @@
+"""What a gate lets pass: rules by severity and verdict, and whose acceptances count.
+
+`docs/gate.md` has the decisions as tables that a person can read; its test is made from them.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, PositiveInt
+
+from ullage.config.base import Strict
+from ullage.config.models import Severity
+from ullage.config.problems import validate
+from ullage.config.source import parse, read_text
+from ullage.errors import InputError
+from ullage.statement.consent import Acceptance, Record
+from ullage.statement.document import Verdict
+from ullage.statement.keys import Verifier, open_verifier
+
+
+class Action(StrEnum):
+    """What a gate does with a verdict."""
+
+    PASS = "pass"  # noqa: S105 - a verdict, not a word to enter by
+    """Let it through."""
+    CONSENT = "consent"
+    """Let it through where somebody has accepted it."""
+    BLOCK = "block"
+    """Let it through never."""
+
+
+class Gate(StrEnum):
+    """What one target means for the gate."""
+
+    PASS = "pass"  # noqa: S105 - a verdict, not a word to enter by
+    ACCEPTED = "accepted"
+    FAIL = "FAIL"
+    ERROR = "error"
+    UNPROVEN = "unproven"
+
+
+class Rules(Strict):
+    """What is done with each verdict; `preserved` and `never_had` always pass."""
+
+    lost: Action
+    """Shown to lose more than its margin."""
+    degraded: Action
+    """Shown to lose, not shown to lose more than its margin."""
+    inconclusive: Action
+    """Asked, and nothing shown."""
+    unmeasured: Action
+    """Nobody could look."""
+    error: Action
+    """Too many items could not be asked; no consent helps, asking again may."""
+
+    def action(self, verdict: Verdict, *, infrastructure: bool = False) -> Action:
+        """What is done with a finding.
+
+        Args:
+            verdict: the finding's.
+            infrastructure: whether there is none for want of answers.
+        """
+        if infrastructure:
+            return self.error
+        if verdict in (Verdict.PRESERVED, Verdict.NEVER_HAD):
+            return Action.PASS
+        found: Action = getattr(self, verdict.value)
+        return found
+
+
+class MustRules(Rules):
+    """For targets that must be kept."""
+
+    lost: Action = Action.BLOCK
+    degraded: Action = Action.CONSENT
+    inconclusive: Action = Action.CONSENT
+    unmeasured: Action = Action.CONSENT
+    error: Action = Action.BLOCK
+
+
+class ShouldRules(Rules):
+    """For targets that should be kept."""
+
+    lost: Action = Action.CONSENT
+    degraded: Action = Action.CONSENT
+    inconclusive: Action = Action.PASS
+    unmeasured: Action = Action.PASS
+    error: Action = Action.BLOCK
+
+
+class MayLoseRules(Rules):
+    """For targets that may be lost: by a name."""
+
+    lost: Action = Action.CONSENT
+    degraded: Action = Action.CONSENT
+    inconclusive: Action = Action.PASS
+    unmeasured: Action = Action.PASS
+    error: Action = Action.PASS
+
+
+class Acceptor(Strict):
+    """Somebody whose acceptances count."""
+
+    key: str
+    """Public key, relative to this file (or ``name:what`` of another way of signing)."""
+    by: str | None = None
+    """The name that acceptances signed with it must bear; left out, any."""
+    role: str | None = None
+    """The role that they must give; left out, any."""
+
+
+class Policy(Strict):
+    """A gate's policy: `ullage gate --policy FILE`."""
+
+    must: MustRules = MustRules()
+    """For targets that must be kept."""
+    should: ShouldRules = ShouldRules()
+    """For targets that should be kept."""
+    may_lose: MayLoseRules = MayLoseRules()
+    """For targets that may be lost."""
+    demands_proof: bool | None = None
+    """Whether what is unproven stops the release; left out, as the scenario says."""
+    acceptors: tuple[Acceptor, ...] = ()
+    """Whose acceptances count; with none, no acceptance does."""
+    longest_days: PositiveInt | None = None
+    """Most days from the day of an acceptance to its last; left out, any number."""
+    signed_by: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    """Public keys (as for acceptors) of which one must have signed the statement; left out, the
+    statement need not be signed."""
+
+    def rules(self, severity: Severity) -> Rules:
+        """The rules for a severity."""
+        found: Rules = getattr(self, severity.value)
+        return found
+
+    def decide(
+        self,
+        severity: Severity,
+        verdict: Verdict,
+        *,
+        infrastructure: bool = False,
+        accepted: bool = False,
+    ) -> Gate:
+        """What one target means for the gate.
+
+        Args:
+            severity: the target's, as written before asking.
+            verdict: what was shown.
+            infrastructure: whether there is no verdict for want of answers.
+            accepted: whether an acceptance holds.
+        """
+        action = self.rules(severity).action(verdict, infrastructure=infrastructure)
+        if action == Action.PASS:
+            return Gate.PASS
+        if infrastructure:
+            return Gate.ERROR
+        if action == Action.CONSENT and accepted:
+            return Gate.ACCEPTED
+        return Gate.FAIL if verdict in (Verdict.LOST, Verdict.DEGRADED) else Gate.UNPROVEN
+
+
+PLAIN = Policy.model_validate(
+    {
+        "must": dict.fromkeys(Rules.model_fields, Action.BLOCK),
+        "should": dict.fromkeys(Rules.model_fields, Action.PASS)
+        | {"lost": Action.BLOCK, "error": Action.BLOCK},
+        "may_lose": dict.fromkeys(Rules.model_fields, Action.PASS),
+    }
+)
+"""The gate without a policy: what a statement comes to by itself. It knows no acceptance."""
+
+
+class Trust:
+    """A policy's keys, opened: which signatures and acceptances it honours."""
+
+    def __init__(self, policy: Policy, root: Path) -> None:
+        self.policy, self._root = policy, root
+
+    @cached_property
+    def statement_keys(self) -> list[Verifier]:
+        """Whose signature a statement may bear.
+
+        Raises:
+            InputError: a key cannot be used.
+        """
+        return [open_verifier(key, self._root) for key in self.policy.signed_by]
+
+    @cached_property
+    def _acceptors(self) -> list[tuple[Acceptor, Verifier]]:
+        return [(one, open_verifier(one.key, self._root)) for one in self.policy.acceptors]
+
+    def unfit(self, record: Record) -> str | None:
+        """Why an acceptance is not honoured; None where it is.
+
+        Raises:
+            InputError: a key of the policy cannot be used.
+        """
+        given = record.document
+        if not isinstance(given, Acceptance):
+            return "it is a withdrawal"
+        keyid = record.signed.keyid
+        entitled = [(who, key) for who, key in self._acceptors if key.keyid == keyid]
+        if not entitled:
+            return f"the policy does not know its key {keyid[:16]}"
+        try:
+            record.signed.signer([key for _, key in entitled])
+        except InputError:
+            return "its signature does not fit"
+        if not any(_speaks_for(who, given) for who, _ in entitled):
+            return f"its key may not sign as {given.by} ({given.role})"
+        longest = self.policy.longest_days
+        if longest is not None and (given.until - given.accepted).days > longest:
+            return f"it is for more than {longest} days"
+        return None
+
+
+def _speaks_for(who: Acceptor, given: Acceptance) -> bool:
+    return who.by in (None, given.by) and who.role in (None, given.role)
+
+
+def load_policy(path: Path) -> Policy:
+    """A policy from its YAML file.
+
+    Raises:
+        InputError: it is not one; the line says where and what would do.
+    """
+    mend = "`docs/gate.md` has one to start from"
+    return validate(Policy, parse(read_text(path, mend), str(path)))
