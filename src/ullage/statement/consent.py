@@ -147,7 +147,7 @@ def finding_hash(finding: Finding) -> str:
 
     Those two are beside the result: what was shown of it, and how well the auditor sees.
     """
-    data = finding.model_dump(mode="json", exclude={"examples", "selftest"})
+    data = finding.model_dump(exclude={"examples", "selftest"})
     # A lone surrogate, which no file can hold, is hashed as what the file has in its place.
     return jcs.digest(json.loads(sanitise.mend(json.dumps(data, ensure_ascii=False))))
 

@@ -42,14 +42,20 @@ def _written(data: Any) -> str:
     if isinstance(data, bool) or data is None:
         return json.dumps(data)
     if isinstance(data, int):
-        if abs(data) > LARGEST:
-            raise ValueError(f"{data} is beyond 2**53, where not every reader sees the same number")
-        return str(data)
+        return _whole(data)
     return _number(data)
 
 
 def _text(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
+
+
+def _whole(value: int) -> str:
+    text = str(value)
+    # A larger one may stand where a reader takes it for the very number that is written so.
+    if abs(value) <= LARGEST or (len(text) <= 22 and _number(float(value)) == text):
+        return text
+    raise ValueError(f"{text[:40]} is beyond 2**53, where not every reader sees the same number")
 
 
 def _number(value: float) -> str:
