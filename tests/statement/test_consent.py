@@ -195,7 +195,13 @@ def test_a_spoilt_acceptance_is_refused_by_name(tmp_path: Path) -> None:
 def test_what_cannot_be_accepted_is_refused(
     target: str, options: dict[str, Any], said: str
 ) -> None:
-    plain = {"by": "Ada", "role": "owner", "because": "Why not.", "accepted": TODAY, "until": UNTIL}
+    plain: dict[str, Any] = {
+        "by": "Ada",
+        "role": "owner",
+        "because": "Why not.",
+        "accepted": TODAY,
+        "until": UNTIL,
+    }
     with pytest.raises(InputError, match=said):
         make_acceptance(EVERY, target, **(plain | options))
 

@@ -97,8 +97,8 @@ def test_a_repair_that_is_none_is_hardly_ever_shown() -> None:
     draw, shown = np.random.default_rng(9), 0
     for _ in range(TRIALS):
         teacher = answered(draw, 0.85)
-        pair = [run(teacher, kept(draw, teacher, 0.7)) for _ in range(2)]
-        made = loss_difference(MEAN, *pair, FAMILY)
+        one, other = (run(teacher, kept(draw, teacher, 0.7)) for _ in range(2))
+        made = loss_difference(MEAN, one, other, FAMILY)
         assert made is not None
         shown += made[0].high < 0.0
     assert shown / TRIALS <= 0.045

@@ -44,7 +44,7 @@ class Acceptance(Part):
     verdict: Verdict
     """What was accepted."""
     finding: str
-    """SHA-256 of the finding; see `finding_hash`."""
+    """SHA-256 of the finding's canonical form, without `examples` and `selftest`."""
     student: str
     """Identity of the model it is about."""
     teacher: str

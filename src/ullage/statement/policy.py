@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from functools import cached_property
 from pathlib import Path
 from typing import Annotated
 
@@ -19,7 +18,7 @@ from ullage.config.source import parse, read_text
 from ullage.errors import InputError
 from ullage.statement.consent import Acceptance, Record
 from ullage.statement.document import Verdict
-from ullage.statement.keys import Verifier, open_verifier
+from ullage.statement.keys import open_verifier
 
 
 class Action(StrEnum):
@@ -178,27 +177,18 @@ class Trust:
     """A policy's keys, opened: which signatures and acceptances it honours."""
 
     def __init__(self, policy: Policy, root: Path) -> None:
-        self.policy, self._root = policy, root
-
-    @cached_property
-    def statement_keys(self) -> list[Verifier]:
-        """Whose signature a statement may bear.
+        """Open every key that a policy names, relative to `root`.
 
         Raises:
-            InputError: a key cannot be used.
+            InputError: one cannot be used.
         """
-        return [open_verifier(key, self._root) for key in self.policy.signed_by]
-
-    @cached_property
-    def _acceptors(self) -> list[tuple[Acceptor, Verifier]]:
-        return [(one, open_verifier(one.key, self._root)) for one in self.policy.acceptors]
+        self.policy = policy
+        self.statement_keys = [open_verifier(key, root) for key in policy.signed_by]
+        """Whose signature a statement may bear."""
+        self._acceptors = [(one, open_verifier(one.key, root)) for one in policy.acceptors]
 
     def unfit(self, record: Record) -> str | None:
-        """Why an acceptance is not honoured; None where it is.
-
-        Raises:
-            InputError: a key of the policy cannot be used.
-        """
+        """Why an acceptance is not honoured; None where it is."""
         given = record.document
         if not isinstance(given, Acceptance):
             return "it is a withdrawal"
