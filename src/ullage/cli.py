@@ -72,6 +72,7 @@ class SchemaName(StrEnum):
     CONFIG = "config"
     SCENARIO = "scenario"
     STATEMENT = "statement"
+    POLICY = "policy"
 
 
 @app.callback(invoke_without_command=True)
@@ -252,12 +253,14 @@ app.command()(gate)
 def schema(name: Annotated[SchemaName, typer.Argument(help="Which schema.")]) -> None:
     """Print the JSON Schema of a kind of file."""
     from ullage.config.schema import config_schema, scenario_schema
+    from ullage.statement.policy import policy_schema
     from ullage.statement.store import json_schema
 
     made = {
         SchemaName.CONFIG: config_schema,
         SchemaName.SCENARIO: scenario_schema,
         SchemaName.STATEMENT: json_schema,
+        SchemaName.POLICY: policy_schema,
     }[name]()
     print_json(made)
 

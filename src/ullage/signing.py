@@ -16,6 +16,7 @@ from ullage.errors import InputError
 from ullage.files import write_whole
 from ullage.models.identity import file_digest, identity_files
 from ullage.run_folder import RunFolder, root_of, run_config
+from ullage.statement import sanitise
 from ullage.statement.document import Statement
 from ullage.statement.envelope import Signed, seal, unseal
 from ullage.statement.keys import Signer
@@ -81,7 +82,7 @@ def weight_problem(signed: Signed, weights: Path) -> str | None:
         if file_digest(file) != wanted[name]:
             return f"{file}: is not the file that was judged"
     if missing := sorted(wanted.keys() - found.keys()):
-        return f"{weights}: has no {missing[0]}, which was judged"
+        return f"{weights}: has no {sanitise.terminal(missing[0])}, which was judged"
     return None
 
 

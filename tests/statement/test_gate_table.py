@@ -7,7 +7,9 @@ from datetime import timedelta
 from pathlib import Path
 from xml.etree import ElementTree as Xml
 
+import jsonschema
 import pytest
+import yaml
 
 from tests.support import statements
 from tests.support.signed import TODAY, UNTIL, give, write_key, write_statement
@@ -19,7 +21,7 @@ from ullage.statement.gate_formats import to_junit
 from ullage.statement.gating import Report
 from ullage.statement.keys import SecretKey
 from ullage.statement.outcome import code_of
-from ullage.statement.policy import PLAIN, Gate, Policy, Rules, load_policy
+from ullage.statement.policy import PLAIN, Gate, Policy, Rules, load_policy, policy_schema
 
 PAGE = Path(__file__).parents[2] / "docs" / "gate.md"
 TARGET = "clarify.clarifies"
@@ -152,6 +154,15 @@ def test_the_policy_on_the_page_is_the_default_one(tmp_path: Path) -> None:
     assert policy.acceptors and policy.longest_days == 180 and policy.signed_by
     for severity in Severity:
         assert policy.rules(severity) == Policy().rules(severity)
+
+
+def test_the_schema_fits_the_policy_on_the_page() -> None:
+    text = PAGE.read_text("utf-8").split("```yaml\n")[1].split("```")[0]
+    schema = policy_schema()
+    jsonschema.Draft202012Validator.check_schema(schema)
+    jsonschema.validate(yaml.safe_load(text), schema)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({"must": {"lost": "perhaps"}}, schema)
 
 
 def test_the_gravest_target_decides() -> None:

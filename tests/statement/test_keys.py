@@ -77,6 +77,37 @@ def test_what_is_no_envelope_is_refused_in_one_line(tmp_path: Path, content: str
         unseal(tmp_path / "a.json")
 
 
+def by_hand(payload: str, key: SecretKey) -> bytes:
+    """An envelope that `seal` would not make, rightly signed."""
+    kind = "application/vnd.in-toto+json"
+    signature = key.sign(pae(kind, payload.encode()))
+    envelope = {
+        "payload": base64.b64encode(payload.encode()).decode(),
+        "payloadType": kind,
+        "signatures": [{"keyid": key.keyid, "sig": base64.b64encode(signature).decode()}],
+    }
+    return json.dumps(envelope, separators=(",", ":"), sort_keys=True).encode() + b"\n"
+
+
+@pytest.mark.parametrize(
+    ("predicate", "whole"),
+    [('{"a":1}', True), ('{"a":1,"a":2}', False), ('{"a":NaN}', False), ('{"a":"\\ud800"}', False)],
+)
+def test_what_two_readers_could_read_differently_is_refused_though_signed(
+    tmp_path: Path, predicate: str, whole: bool
+) -> None:
+    payload = (
+        f'{{"_type":"https://in-toto.io/Statement/v1","predicate":{predicate},'
+        f'"predicateType":"{KIND}","subject":[]}}'
+    )
+    (tmp_path / "a.json").write_bytes(by_hand(payload, SecretKey.generate()))
+    if whole:
+        assert unseal(tmp_path / "a.json").predicate == {"a": 1}
+    else:
+        with pytest.raises(InputError, match="is no whole signed document"):
+            unseal(tmp_path / "a.json")
+
+
 def test_keygen_makes_a_pair_for_its_owner_alone(tmp_path: Path) -> None:
     public = keys.keygen(tmp_path / "ci.key", env={})
     assert stat.S_IMODE((tmp_path / "ci.key").stat().st_mode) == 0o600

@@ -132,6 +132,8 @@ def _parsed(where: str, envelope: Any) -> Signed:
     body = json.loads(payload)
     if envelope["payloadType"] != PAYLOAD_TYPE or body["_type"] != STATEMENT_TYPE:
         raise ValueError("another kind of envelope")
+    if jcs.canonical(body) != payload:
+        raise ValueError("a payload that two readers could read differently")
     subject = [(str(one["name"]), str(one["digest"]["sha256"])) for one in body["subject"]]
     if len(dict(subject)) < len(subject) or not isinstance(body["predicate"], dict):
         raise ValueError("a subject twice, or no predicate")

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field, PositiveInt
 
 from ullage.config.base import Strict
 from ullage.config.models import Severity
 from ullage.config.problems import validate
+from ullage.config.schema import DIALECT
 from ullage.config.source import parse, read_text
 from ullage.errors import InputError
 from ullage.statement.consent import Acceptance, Record
@@ -210,6 +211,12 @@ class Trust:
 
 def _speaks_for(who: Acceptor, given: Acceptance) -> bool:
     return who.by in (None, given.by) and who.role in (None, given.role)
+
+
+def policy_schema() -> dict[str, Any]:
+    """JSON Schema (draft 2020-12) of a policy's file."""
+    schema = Policy.model_json_schema(mode="validation")
+    return {"$schema": DIALECT, **schema, "title": "Ullage gate policy"}
 
 
 def load_policy(path: Path) -> Policy:
