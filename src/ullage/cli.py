@@ -444,7 +444,8 @@ def _show(statement: Statement, folder: Path, json_: bool) -> None:
     if json_:
         sys.stdout.write((folder / "statement.json").read_text("utf-8"))
         return
-    from ullage.statement.consent import consents, read_records
+    from ullage.statement.acceptance import read_records
+    from ullage.statement.consent import consents
     from ullage.statement.terminal import render
 
     found = consents(statement, read_records(folder))

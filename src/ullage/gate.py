@@ -8,7 +8,8 @@ from pathlib import Path
 from ullage.errors import InputError
 from ullage.models.identity import file_digest
 from ullage.signing import read_signed, weight_problem
-from ullage.statement.consent import Consent, consents, read_records
+from ullage.statement.acceptance import read_records
+from ullage.statement.consent import Consent, consents
 from ullage.statement.document import Statement
 from ullage.statement.gating import Report, rule
 from ullage.statement.policy import Policy, Trust, load_policy

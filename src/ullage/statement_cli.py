@@ -63,7 +63,8 @@ def show(
     view: Annotated[View, typer.Option("--as", help="How to show it.")] = View.TERMINAL,
 ) -> None:
     """Show a statement on the terminal, or print it as Markdown, HTML or JSON."""
-    from ullage.statement.consent import consents, read_records
+    from ullage.statement.acceptance import read_records
+    from ullage.statement.consent import consents
 
     statement, path = read_place(place)
     if view is View.JSON:
@@ -203,7 +204,7 @@ def accept_loss(
     key: SigningKey = None,
 ) -> None:
     """Put a name to one loss: who accepts it, why, and until when. Signed."""
-    from ullage.statement.consent import accept, make_acceptance
+    from ullage.statement.acceptance import accept, make_acceptance
     from ullage.statement.keys import open_signer
     from ullage.statement.store import refresh_views
 
@@ -233,7 +234,7 @@ def withdraw_consent(
     key: SigningKey = None,
 ) -> None:
     """Take the acceptance of a loss back. Signed."""
-    from ullage.statement.consent import withdraw
+    from ullage.statement.acceptance import withdraw
     from ullage.statement.keys import open_signer
     from ullage.statement.store import refresh_views
 

@@ -15,19 +15,16 @@ from ullage.cli import app
 from ullage.config.models import Severity
 from ullage.errors import InputError
 from ullage.gate import run_gate
-from ullage.statement.consent import (
+from ullage.statement.acceptance import (
     FOLDER,
     Acceptance,
-    Life,
-    State,
     accept,
-    consents,
     finding_hash,
-    life,
     make_acceptance,
     read_records,
     withdraw,
 )
+from ullage.statement.consent import Life, State, consents, life
 from ullage.statement.document import Finding, Statement, Verdict
 from ullage.statement.gating import rule
 from ullage.statement.html import to_html
@@ -133,6 +130,16 @@ def test_withdrawing_takes_no_trust_and_accepting_does(tmp_path: Path) -> None:
     assert states(BEFORE, tmp_path, on=TODAY) == {TARGET: State.WITHDRAWN}
     with pytest.raises(InputError, match="nothing to withdraw"):
         withdraw(tmp_path, BEFORE, TARGET, signer=stranger, **options)
+
+
+def test_what_was_taken_back_cannot_be_given_again_in_the_same_words(tmp_path: Path) -> None:
+    key = SecretKey.generate()
+    give(tmp_path, BEFORE, TARGET, key)
+    withdraw(tmp_path, BEFORE, TARGET, by="Ada", because="No.", withdrawn=TODAY, signer=key)
+    with pytest.raises(InputError, match="say in --because what is different now"):
+        give(tmp_path, BEFORE, TARGET, key)
+    give(tmp_path, BEFORE, TARGET, key, until=UNTIL - timedelta(days=1))
+    assert states(BEFORE, tmp_path, on=TODAY) == {TARGET: State.ACCEPTED}
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,9 @@ from tests.support import statements
 from tests.support.signed import TODAY, UNTIL, give
 from ullage.differences import Answers, loss_difference
 from ullage.probes.protocol import Metric
+from ullage.statement.acceptance import read_records
 from ullage.statement.compare import Change, Difference, Lapse, Pairing, apart, compare
-from ullage.statement.consent import consents, read_records
+from ullage.statement.consent import consents
 from ullage.statement.document import Estimate, Statement, Verdict
 from ullage.statement.keys import SecretKey
 from ullage.stats.intervals import mean_difference

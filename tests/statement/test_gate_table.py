@@ -15,7 +15,7 @@ from tests.support import statements
 from tests.support.signed import TODAY, UNTIL, give, write_key, write_statement
 from ullage.config.models import Severity
 from ullage.gate import run_gate
-from ullage.statement.consent import withdraw
+from ullage.statement.acceptance import withdraw
 from ullage.statement.document import Statement, Verdict
 from ullage.statement.gate_formats import to_junit
 from ullage.statement.gating import Report

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 from pathlib import Path
 
-from ullage.statement.consent import accept, make_acceptance
+from ullage.statement.acceptance import accept, make_acceptance
 from ullage.statement.document import Statement
 from ullage.statement.keys import SecretKey
 from ullage.statement.store import to_bytes

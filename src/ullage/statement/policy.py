@@ -17,7 +17,7 @@ from ullage.config.problems import validate
 from ullage.config.schema import DIALECT
 from ullage.config.source import parse, read_text
 from ullage.errors import InputError
-from ullage.statement.consent import Acceptance, Record
+from ullage.statement.acceptance import Acceptance, Record
 from ullage.statement.document import Verdict
 from ullage.statement.keys import open_verifier
 

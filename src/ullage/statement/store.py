@@ -18,7 +18,8 @@ from pydantic_core import ErrorDetails
 from ullage.errors import InputError
 from ullage.files import write_together
 from ullage.statement import sanitise
-from ullage.statement.consent import consents, read_records
+from ullage.statement.acceptance import read_records
+from ullage.statement.consent import consents
 from ullage.statement.document import SCHEMA_VERSION, Statement
 from ullage.statement.html import to_html
 from ullage.statement.markdown import to_markdown

@@ -16,14 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ullage.statement import plots, words
-from ullage.statement.consent import (
-    UNACCEPTED,
-    Consent,
-    Life,
-    State,
-    life,
-    life_sentence,
-)
+from ullage.statement.consent import UNACCEPTED, Consent, Life, State, life, life_sentence
 from ullage.statement.document import Finding, Statement
 from ullage.statement.outcome import gate, gate_sentence, outcome_sentence
 from ullage.statement.policy import Gate
