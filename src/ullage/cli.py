@@ -9,11 +9,12 @@ import os
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
 from ullage import __version__
+from ullage.cache_cli import cache_app
 from ullage.cli_common import Json, open_console, print_json
 from ullage.errors import UllageError
 from ullage.gate_cli import gate
@@ -44,6 +45,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(statement_app, name="statement")
+app.add_typer(cache_app, name="cache")
 app.add_typer(lab_app, name="lab")
 
 ConfigPath = Annotated[Path, typer.Argument(help="The configuration file.", metavar="CONFIG")]
@@ -198,12 +200,27 @@ def distill(
         bool,
         typer.Option("--plan", help="Say what would be done and what it would take, and stop."),
     ] = False,
+    preflight: Annotated[
+        bool,
+        typer.Option("--preflight", help="Look for what would spoil the student, and stop."),
+    ] = False,
     json_: Json = False,
 ) -> None:
     """Make the student and the ledger of its making."""
-    from ullage.distill import run_distill
+    from ullage.distill import run_distill, run_preflight
+    from ullage.distill.processes import Processes
 
+    if not Processes.of_environment().is_first:
+        _distil_beside(config, override, looks=plan_only or preflight)
     loaded = _load(config, override)
+    if preflight:
+        with _reporter(json_, loaded) as reporter:
+            found = run_preflight(loaded.config, loaded.root, progress=reporter.distil)
+        if json_:
+            print_json({"ok": not found.errors, **found.as_json()})
+        else:
+            typer.echo("\n".join(found.lines()))
+        raise typer.Exit(2 if found.errors else 0)
     with _reporter(json_, loaded) as reporter:
         result = run_distill(
             loaded.config, loaded.root, progress=reporter.distil, plan_only=plan_only
@@ -212,6 +229,55 @@ def distill(
         print_json(dict(result.ledger))
     else:
         typer.echo(result.summary())
+
+
+def _distil_beside(config: Path, override: Overrides, *, looks: bool) -> NoReturn:
+    """Distil together with the process that speaks, in silence; looking it does alone."""
+    if looks:
+        sys.exit(0)
+    from ullage.distill import run_distill
+
+    try:
+        loaded = _load(config, override)
+        run_distill(loaded.config, loaded.root)
+    except UllageError as error:
+        # Not typer's exit, of which 130 would be taken for a Ctrl-C and told.
+        sys.exit(error.exit_code)
+    sys.exit(0)
+
+
+@app.command()
+def coverage(
+    config: ConfigPath = DEFAULT_CONFIG,
+    override: Overrides = None,
+    traffic: Annotated[
+        Path | None,
+        typer.Option(
+            "--traffic", metavar="FILE", help="A sample of it; left out: the audit's own items."
+        ),
+    ] = None,
+    radius: Annotated[
+        float | None,
+        typer.Option(
+            "--radius",
+            min=0.0,
+            max=1.0,
+            metavar="R",
+            help="Distance up to which a question is covered.",
+        ),
+    ] = None,
+    json_: Json = False,
+) -> None:
+    """Say which questions no prompt of the distillation corpus comes near."""
+    from ullage.distill.coverage import run_coverage
+    from ullage.distill.coverage.show import render
+
+    loaded = _load(config, override)
+    found = run_coverage(loaded.config, loaded.root, traffic=traffic, radius=radius)
+    if json_:
+        print_json(found.as_json())
+    else:
+        render(found, open_console(stderr=False))
 
 
 @app.command()

@@ -315,7 +315,8 @@ class TestRecipes:
         assert all(set(p.terms) == {"forward_kl", "cross_entropy"} for p in steps)
         assert all((p.tokens_per_second or 0) > 0 for p in steps)
         assert steps[-1].seconds_left == 0
-        assert {progress.stage for progress in seen} == {"base", "train", "measure"}
+        stages = list(dict.fromkeys(progress.stage for progress in seen))
+        assert stages == ["preflight", "base", "train", "measure"]
 
     def test_audit_items_are_kept_out(self, folder: Path) -> None:
         lines = (folder / "corpus.jsonl").read_text().splitlines()
@@ -396,6 +397,7 @@ class TestBlackBox:
                         "teacher": {
                             "model": "openai:big",
                             "openai": {"base_url": server.url, "max_concurrency": 2},
+                            "terms": making.TERMS,
                         },
                         "student": {"model": "hf:taught"},
                     }
@@ -415,7 +417,7 @@ class TestBlackBox:
         ledger = json.loads((folder / "taught" / "distillation.json").read_text())
         assert ledger["teacher_signal"] == {
             "used": ["text"],
-            "not_used": ["attention maps", "hidden states", "logits"],
+            "not_used": ["attention maps", "hidden states", "logits", "rationale"],
         }
         loss = ledger["loss"]
         assert set(loss["held_out"]) == {"loss", "cross_entropy"}

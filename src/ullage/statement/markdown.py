@@ -185,6 +185,8 @@ def _provenance(statement: Statement) -> Iterator[str]:
         f"{words.several(statement.arms[arm].replies, 'reply', 'replies')}"
         for arm in words.in_order(statement.arms)
     ]
+    if stated := words.terms(statement.distillation):
+        lines.append(f"- {text(stated, limit=1000)}")
     lines += [f"- Note: {text(note, limit=1000)}" for note in statement.notes]
     lines.append(
         f"- Ullage {text(statement.ullage_version)}, seed {statement.seed}, "
