@@ -128,6 +128,8 @@ class Scenario(Strict):
     """What the student will be used for, in a sentence or two."""
     not_for: str = ""
     """What it must not be used for on the strength of this scenario."""
+    falls_back: str = ""
+    """What goes to the teacher instead of the student."""
     demands_proof: bool = True
     """Whether inconclusive or unmeasured `must` targets fail the gate (exit 3)."""
     targets: Annotated[tuple[Target, ...], Field(min_length=1)]
