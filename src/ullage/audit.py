@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -27,7 +27,16 @@ from ullage.models.types import Model
 from ullage.plan import Pilot, Plan, arm_price, make_plan
 from ullage.probes.protocol import Probe
 from ullage.probes.registry import resolve
-from ullage.run_folder import RunFolder, begun_plan, freeze, read_part, write_part
+from ullage.run_folder import (
+    RunFolder,
+    begun_plan,
+    freeze,
+    read_ledger,
+    read_part,
+    root_of,
+    run_config,
+    write_part,
+)
 from ullage.score import planned_work, score, work_total
 from ullage.scores import read_scores
 from ullage.stamp import stamps
@@ -76,6 +85,25 @@ def set_up(loaded: Loaded, run: str | None = None) -> Setup:
         wanted[probe.name] = probe
     folder = loaded.root / loaded.config.runs / (run or loaded.config.name)
     return Setup(loaded, wanted, RunFolder(folder))
+
+
+def set_up_again(folder: RunFolder, statement: Statement, root: Path | None = None) -> Setup:
+    """A finished run from its frozen configuration, to judge its scores again.
+
+    Args:
+        folder: the run folder.
+        statement: its statement, whose scenario has the targets in force.
+        root: folder of the configuration; left out, as the run folder's place tells.
+
+    Raises:
+        InputError: the configuration has other targets, or a file that it names is not there.
+    """
+    config = run_config(folder)
+    if config.targets != statement.scenario.targets:
+        raise InputError(f"{folder.config}: has other targets than the statement")
+    place = root_of(folder.path, config, root)
+    setup = set_up(Loaded(config, place, statement.scenario, folder.config))
+    return replace(setup, folder=folder)
 
 
 def arm_models(loaded: Loaded) -> dict[str, Arm]:
@@ -239,7 +267,7 @@ def state_run(setup: Setup, plan: Plan) -> Statement:
         plan,
         findings,
         read_scores(setup.folder.scores),
-        ledger=_ledger(setup.folder.ledger),
+        ledger=read_ledger(setup.folder),
     )
     write_all(statement, setup.folder.path)
     return statement
@@ -253,17 +281,6 @@ def keep_ledger(setup: Setup) -> None:
     source = setup.loaded.resolve(student.locator) / "distillation.json"
     if source.is_file():
         write_whole(setup.folder.ledger, source.read_bytes())
-
-
-def _ledger(path: Path) -> dict[str, object] | None:
-    if not path.exists():
-        return None
-    try:
-        ledger = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise InputError(f"{path}: is not JSON; distil the student again") from error
-    # Clock times would make the statement depend on more than configuration and replies.
-    return {key: value for key, value in ledger.items() if key != "timing"}
 
 
 # --------------------------------------------------------------------------------------- the whole

@@ -9,13 +9,17 @@ import os
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
 from ullage import __version__
+from ullage.cache_cli import cache_app
+from ullage.cli_common import Json, open_console, print_json
 from ullage.errors import UllageError
+from ullage.gate_cli import gate
 from ullage.lab.cli import lab_app
+from ullage.statement_cli import statement_app
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -40,8 +44,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-statement_app = typer.Typer(help="Read a Distillation Loss Statement.")
 app.add_typer(statement_app, name="statement")
+app.add_typer(cache_app, name="cache")
 app.add_typer(lab_app, name="lab")
 
 ConfigPath = Annotated[Path, typer.Argument(help="The configuration file.", metavar="CONFIG")]
@@ -51,10 +55,6 @@ Overrides = Annotated[
 ]
 RunName = Annotated[
     str | None, typer.Option("--run", metavar="NAME", help="Name of the run folder.")
-]
-Json = Annotated[bool, typer.Option("--json", help="Machine-readable output and progress.")]
-Place = Annotated[
-    Path, typer.Argument(help="A run folder or a statement.json.", metavar="STATEMENT")
 ]
 DEFAULT_CONFIG = Path("ullage.yaml")
 
@@ -74,15 +74,7 @@ class SchemaName(StrEnum):
     CONFIG = "config"
     SCENARIO = "scenario"
     STATEMENT = "statement"
-
-
-class View(StrEnum):
-    """How a statement can be shown."""
-
-    TERMINAL = "terminal"
-    MARKDOWN = "md"
-    HTML = "html"
-    JSON = "json"
+    POLICY = "policy"
 
 
 @app.callback(invoke_without_command=True)
@@ -134,7 +126,7 @@ def validate(
 
     problems = validate_all(_load(config, override))
     if json_:
-        _print_json({"ok": not problems, "problems": problems})
+        print_json({"ok": not problems, "problems": problems})
     else:
         for problem in problems:
             typer.echo(f"ullage: {problem}", err=True)
@@ -150,7 +142,7 @@ def probes(json_: Json = False) -> None:
 
     known = all_probes().values()
     if json_:
-        _print_json(
+        print_json(
             [
                 {
                     "probe": probe.name,
@@ -193,11 +185,11 @@ def plan(
     with _reporter(json_, loaded) as reporter:
         made = asyncio.run(plan_only(loaded, run=run, pilot=pilot, on_tick=reporter.tick))
     if json_:
-        _print_json(made.model_dump(mode="json"))
+        print_json(made.model_dump(mode="json"))
     else:
         from ullage.planning import show_plan
 
-        show_plan(made, loaded, _console(stderr=False))
+        show_plan(made, loaded, open_console(stderr=False))
 
 
 @app.command()
@@ -208,20 +200,84 @@ def distill(
         bool,
         typer.Option("--plan", help="Say what would be done and what it would take, and stop."),
     ] = False,
+    preflight: Annotated[
+        bool,
+        typer.Option("--preflight", help="Look for what would spoil the student, and stop."),
+    ] = False,
     json_: Json = False,
 ) -> None:
     """Make the student and the ledger of its making."""
-    from ullage.distill import run_distill
+    from ullage.distill import run_distill, run_preflight
+    from ullage.distill.processes import Processes
 
+    if not Processes.of_environment().is_first:
+        _distil_beside(config, override, looks=plan_only or preflight)
     loaded = _load(config, override)
+    if preflight:
+        with _reporter(json_, loaded) as reporter:
+            found = run_preflight(loaded.config, loaded.root, progress=reporter.distil)
+        if json_:
+            print_json({"ok": not found.errors, **found.as_json()})
+        else:
+            typer.echo("\n".join(found.lines()))
+        raise typer.Exit(2 if found.errors else 0)
     with _reporter(json_, loaded) as reporter:
         result = run_distill(
             loaded.config, loaded.root, progress=reporter.distil, plan_only=plan_only
         )
     if json_:
-        _print_json(dict(result.ledger))
+        print_json(dict(result.ledger))
     else:
         typer.echo(result.summary())
+
+
+def _distil_beside(config: Path, override: Overrides, *, looks: bool) -> NoReturn:
+    """Distil together with the process that speaks, in silence; looking it does alone."""
+    if looks:
+        sys.exit(0)
+    from ullage.distill import run_distill
+
+    try:
+        loaded = _load(config, override)
+        run_distill(loaded.config, loaded.root)
+    except UllageError as error:
+        # Not typer's exit, of which 130 would be taken for a Ctrl-C and told.
+        sys.exit(error.exit_code)
+    sys.exit(0)
+
+
+@app.command()
+def coverage(
+    config: ConfigPath = DEFAULT_CONFIG,
+    override: Overrides = None,
+    traffic: Annotated[
+        Path | None,
+        typer.Option(
+            "--traffic", metavar="FILE", help="A sample of it; left out: the audit's own items."
+        ),
+    ] = None,
+    radius: Annotated[
+        float | None,
+        typer.Option(
+            "--radius",
+            min=0.0,
+            max=1.0,
+            metavar="R",
+            help="Distance up to which a question is covered.",
+        ),
+    ] = None,
+    json_: Json = False,
+) -> None:
+    """Say which questions no prompt of the distillation corpus comes near."""
+    from ullage.distill.coverage import run_coverage
+    from ullage.distill.coverage.show import render
+
+    loaded = _load(config, override)
+    found = run_coverage(loaded.config, loaded.root, traffic=traffic, radius=radius)
+    if json_:
+        print_json(found.as_json())
+    else:
+        render(found, open_console(stderr=False))
 
 
 @app.command()
@@ -256,82 +312,23 @@ def audit(
     raise typer.Exit(statement.exit_code)
 
 
-@app.command()
-def gate(place: Place, json_: Json = False) -> None:
-    """One line a target, and the exit code for CI."""
-    from ullage.statement.outcome import exit_code, gate_lines, gate_sentence
-
-    statement, _ = _read(place)
-    # Worked out again: the file may have been edited by hand.
-    code = exit_code(statement.findings, statement.scenario)
-    if json_:
-        _print_json({"exit_code": code, "targets": gate_lines(statement)})
-    else:
-        for line in gate_lines(statement):
-            typer.echo(line)
-        typer.echo(gate_sentence(statement))
-    raise typer.Exit(code)
-
-
-@statement_app.command("show")
-def show(
-    place: Place,
-    view: Annotated[View, typer.Option("--as", help="How to show it.")] = View.TERMINAL,
-) -> None:
-    """Show a statement on the terminal, or print it as Markdown, HTML or JSON."""
-    statement, path = _read(place)
-    if view is View.TERMINAL:
-        from ullage.statement.terminal import render
-
-        render(statement, _console(stderr=False))
-    elif view is View.MARKDOWN:
-        from ullage.statement.markdown import to_markdown
-
-        typer.echo(to_markdown(statement), nl=False)
-    elif view is View.HTML:
-        from ullage.statement.html import to_html
-
-        typer.echo(to_html(statement), nl=False)
-    else:
-        typer.echo(path.read_text("utf-8"), nl=False)
-
-
-@statement_app.command("diff")
-def diff(
-    first: Annotated[
-        Path, typer.Argument(help="A run folder or a statement.json.", metavar="FIRST")
-    ],
-    second: Annotated[Path, typer.Argument(help="What is compared with it.", metavar="SECOND")],
-    force: Annotated[
-        bool, typer.Option("--force", help="Compare although teachers or targets differ.")
-    ] = False,
-    json_: Json = False,
-) -> None:
-    """Set two statements about one teacher side by side."""
-    from ullage.statement.compare import compare, labels
-    from ullage.statement.compare_terminal import render
-
-    (one, one_path), (other, other_path) = _read(first), _read(second)
-    called = labels(one, other, (one_path, other_path))
-    compared = compare(one, other, labels=called, force=force)
-    if json_:
-        typer.echo(compared.to_json(), nl=False)
-    else:
-        render(compared, _console(stderr=False))
+app.command()(gate)
 
 
 @app.command()
 def schema(name: Annotated[SchemaName, typer.Argument(help="Which schema.")]) -> None:
     """Print the JSON Schema of a kind of file."""
     from ullage.config.schema import config_schema, scenario_schema
+    from ullage.statement.policy import policy_schema
     from ullage.statement.store import json_schema
 
     made = {
         SchemaName.CONFIG: config_schema,
         SchemaName.SCENARIO: scenario_schema,
         SchemaName.STATEMENT: json_schema,
+        SchemaName.POLICY: policy_schema,
     }[name]()
-    _print_json(made)
+    print_json(made)
 
 
 @app.command()
@@ -395,7 +392,7 @@ def selftest(
         chosen = list(ORGANISMS)
     wanted = [find_organism(name) for name in chosen if name != "none"]
     most = len(sources) + len(wanted)
-    with _make_reporter(json_, _console(), "") as reporter:
+    with _make_reporter(json_, open_console(), "") as reporter:
         audited = []
         if wanted:
             from ullage.selftest.organisms import audit_organisms
@@ -418,9 +415,9 @@ def selftest(
     if markdown is not None:
         write_whole(markdown, to_markdown(report).encode())
     if json_:
-        _print_json(report.model_dump(mode="json") | {"passed": report.passed})
+        print_json(report.model_dump(mode="json") | {"passed": report.passed})
     else:
-        render(report, _console(stderr=False))
+        render(report, open_console(stderr=False))
     raise typer.Exit(0 if report.passed else 1)
 
 
@@ -441,7 +438,7 @@ def demo(
     json_: Json = False,
 ) -> None:
     """Distil two small students of the laboratory, audit both, and show what one lost."""
-    console = _console()
+    console = open_console()
 
     def reporter() -> Reporter:
         return _make_reporter(json_, console, "")
@@ -499,21 +496,8 @@ def _load(path: Path, overrides: list[str] | None) -> Loaded:
     return load(path, overrides or ())
 
 
-def _read(place: Path) -> tuple[Statement, Path]:
-    from ullage.statement.store import read
-
-    path = place / "statement.json" if place.is_dir() else place
-    return read(path), path
-
-
-def _console(*, stderr: bool = True) -> Console:
-    from rich.console import Console
-
-    return Console(stderr=stderr, highlight=False)
-
-
 def _reporter(json_: bool, loaded: Loaded) -> Reporter:
-    return _make_reporter(json_, _console(), loaded.config.budget.currency)
+    return _make_reporter(json_, open_console(), loaded.config.budget.currency)
 
 
 def _make_reporter(json_: bool, console: Console, currency: str) -> Reporter:
@@ -526,9 +510,12 @@ def _show(statement: Statement, folder: Path, json_: bool) -> None:
     if json_:
         sys.stdout.write((folder / "statement.json").read_text("utf-8"))
         return
+    from ullage.statement.acceptance import read_records
+    from ullage.statement.consent import consents
     from ullage.statement.terminal import render
 
-    render(statement, _console(stderr=False), folder=folder)
+    found = consents(statement, read_records(folder))
+    render(statement, open_console(stderr=False), found=found, folder=folder)
 
 
 def _show_demo(demo: Demo, json_: bool) -> None:
@@ -536,7 +523,7 @@ def _show_demo(demo: Demo, json_: bool) -> None:
     if json_:
         import json
 
-        _print_json(
+        print_json(
             {
                 "comparison": json.loads(demo.comparison.to_json()),
                 "story": demo.story,
@@ -549,7 +536,7 @@ def _show_demo(demo: Demo, json_: bool) -> None:
 
     from ullage.statement import compare_terminal, terminal
 
-    console = _console(stderr=False)
+    console = open_console(stderr=False)
     for audited in (demo.full, demo.scrubbed):
         terminal.render(audited.statement, console)
         console.rule()
@@ -559,12 +546,6 @@ def _show_demo(demo: Demo, json_: bool) -> None:
     console.print()
     for audited in (demo.full, demo.scrubbed):
         console.print(Text(str(audited.folder / "statement.html")), soft_wrap=True)
-
-
-def _print_json(data: object) -> None:
-    import json
-
-    typer.echo(json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False))
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from rich.console import Console
 
 from ullage.audit import Setup, run_audit, set_up, share_replies
 from ullage.config import load
+from ullage.differences import paired_differences
 from ullage.distill.beside import run_beside
 from ullage.lab.organisms.build import CONFIG, SCENARIO, STANDARD, Making, prepare
 from ullage.lab.organisms.registry import ORGANISMS
@@ -51,6 +52,11 @@ class Audited:
     statement: Statement
     folder: Path
     """Of the run."""
+
+    @property
+    def file(self) -> Path:
+        """Of the statement."""
+        return self.folder / "statement.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +106,12 @@ def run_demo(
             statement = asyncio.run(run_audit(setup, on_plan=told.plan, on_tick=told.tick))
         audited[name], earlier = Audited(statement, setup.folder.path), setup
     full, scrubbed = audited["full"], audited["scrubbed"]
-    compared = compare(full.statement, scrubbed.statement, labels=("full", "scrubbed"))
+    compared = compare(
+        full.statement,
+        scrubbed.statement,
+        labels=("full", "scrubbed"),
+        paired=paired_differences(*((one.statement, one.file) for one in (full, scrubbed))),
+    )
     return Demo(full, scrubbed, compared)
 
 

@@ -14,6 +14,9 @@ from pydantic import BaseModel, ValidationError
 
 from ullage.collect.lock import run_lock
 from ullage.config import Loaded, digest, dump
+from ullage.config.models import Config
+from ullage.config.problems import validate
+from ullage.config.source import parse, read_text
 from ullage.errors import InputError
 from ullage.files import write_whole
 from ullage.plan import Plan
@@ -92,6 +95,48 @@ def read_part(path: Path, kind: type[T]) -> T:
             f"{path}: was not written by this version of ullage ({error.error_count()} problems); "
             "remove it and run `ullage audit` again, nothing answered is asked twice"
         ) from error
+
+
+def read_ledger(folder: RunFolder) -> dict[str, object] | None:
+    """The student's distillation ledger as a statement holds it; None where there is none.
+
+    Raises:
+        InputError: it is not JSON.
+    """
+    if not folder.ledger.exists():
+        return None
+    try:
+        ledger = json.loads(folder.ledger.read_bytes())
+    except ValueError as error:
+        raise InputError(f"{folder.ledger}: is not JSON; distil the student again") from error
+    # Clock times would make the statement depend on more than configuration and replies.
+    return {key: value for key, value in ledger.items() if key != "timing"}
+
+
+def run_config(folder: RunFolder) -> Config:
+    """The frozen configuration of a run.
+
+    Raises:
+        InputError: it is not there, or not one.
+    """
+    mend = "give the whole run folder"
+    return validate(Config, parse(read_text(folder.config, mend), str(folder.config)))
+
+
+def root_of(folder: Path, config: Config, given: Path | None = None) -> Path:
+    """The folder of the configuration that a run was begun with.
+
+    Raises:
+        InputError: it does not follow from where the run folder lies.
+    """
+    if given is not None:
+        return given
+    runs = Path(config.runs)
+    depth = len(runs.parts)
+    here = folder.resolve()
+    if runs.is_absolute() or ".." in runs.parts or depth >= len(here.parents):
+        raise InputError(f"{folder}: lies apart from its configuration; give --root FOLDER")
+    return here.parents[depth]
 
 
 def freeze(folder: RunFolder, loaded: Loaded, plan: Plan) -> Plan:

@@ -22,6 +22,8 @@ from ullage.errors import UllageError
 
 ROWS = 60
 STEPS = 12
+TERMS = {"may_train": True, "document": "our own endpoint", "read_on": "2026-02-01"}
+"""For a teacher behind an endpoint."""
 
 
 def prepare(folder: Path) -> None:

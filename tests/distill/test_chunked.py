@@ -32,7 +32,7 @@ from ullage.distill.objectives import (  # noqa: E402
     cross_entropy_term,
     divergence_term,
 )
-from ullage.distill.sparse import Sampled, Teacher, TopK  # noqa: E402
+from ullage.distill.sparse import Background, Sampled, Teacher, TopK  # noqa: E402
 
 pytestmark = pytest.mark.local
 
@@ -51,7 +51,7 @@ def everything(teacher: Any, temperature: float, kind: str) -> tuple[Objective, 
         sampled = Sampled.draw(teacher, 4, temperature, top=2, generator=draw)
         terms = [divergence_term("forward", forward_kl, 0.7, temperature)]
         return Objective((*terms, cross_entropy_term(0.3))), sampled
-    background = normal(teacher.shape[1:], 9) if kind == "background" else None
+    background = Background.of(normal(teacher.shape[1:], 9).exp()) if kind == "background" else None
     divergences: dict[str, Divergence] = {
         "forward": forward_kl,
         "reverse": reverse_kl,

@@ -6,12 +6,16 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from ullage.config.models import Distill
 from ullage.distill.corpora import DESK, desk
-from ullage.distill.corpus import asked_texts, is_held_out, normalised, prepare, read_rows
+from ullage.distill.corpus import asked_texts, is_held_out, normalised, prepare
+from ullage.distill.rows import read_rows
 from ullage.errors import InputError
-from ullage.models.types import user
+from ullage.models.types import Message, user
 from ullage.probes.registry import all_probes
 
 
@@ -46,7 +50,7 @@ def test_both_ways_of_giving_a_reference(tmp_path: Path) -> None:
 BAD_LINES = {
     "not json": ("{", "line 2: not JSON"),
     "not an object": ("[]", 'line 2: no "messages" list'),
-    "no messages": ({"prompt": "x"}, 'line 2: no "messages" list'),
+    "no messages": ({"question": "x"}, 'line 2: no "messages" list'),
     "empty messages": ({"messages": []}, 'line 2: no "messages" list'),
     "unknown role": ({"messages": [{"role": "tool", "content": "x"}]}, "line 2: message 1"),
     "content is a list": ({"messages": [{"role": "user", "content": ["x"]}]}, "line 2: message 1"),
@@ -109,6 +113,119 @@ def test_rows_without_use_are_counted(tmp_path: Path) -> None:
     assert len(prompts.train) == 2
 
 
+LONG = "My bicycle makes a strange noise when I brake on the way down into the valley near {}"
+
+
+def test_near_duplicates_are_learnt_once(tmp_path: Path) -> None:
+    path = write(
+        tmp_path,
+        talk(LONG.format("home, why?")),
+        talk(LONG.format("home, WHY")),
+        talk(LONG.format("home; why, please?")),
+        talk(LONG.format("home, why?"), "No."),
+        talk(LONG.format("home 2, why?")),
+    )
+    corpus = prepare(path, held_out=0, audit_items=[], needs_reference=True, near_duplicates=0.8)
+    assert corpus.dropped == {"near_duplicate": 2}
+    assert [row.line for row in corpus.train] == [1, 4, 5]
+    prompts = prepare(path, held_out=0, audit_items=[], needs_reference=False, near_duplicates=0.8)
+    assert prompts.dropped == {"duplicate": 1, "near_duplicate": 2}
+    every = prepare(path, held_out=0, audit_items=[], needs_reference=True)
+    assert every.dropped == {}
+
+
+def test_what_is_nearly_asked_is_not_learnt(tmp_path: Path) -> None:
+    """Also where near-duplicates may stay: a reworded exam is an exam."""
+    asked = (user(LONG.format("the mill and the old bridge at noon")),)
+    path = write(
+        tmp_path,
+        talk(LONG.format("the mill and the old bridge at noon, please")),
+        {"messages": [*talk("Hello.")["messages"], *talk(asked[0].content)["messages"]]},
+        talk(LONG.format("the sea")),
+    )
+    corpus = prepare(path, held_out=0, audit_items=[asked], needs_reference=True)
+    assert corpus.dropped == {"audit_item": 1, "near_audit_item": 1}
+    assert [row.line for row in corpus.train] == [3]
+
+
+class TestContainers:
+    """The same rows, whatever they come in."""
+
+    ROWS = (talk("A?", "a"), {**talk("B?", None), "reference": "b"})
+
+    def expected(self) -> list[tuple[int, tuple[Message, ...], str | None]]:
+        return [(1, (user("A?"),), "a"), (2, (user("B?"),), "b")]
+
+    def read(self, path: Path) -> list[tuple[int, tuple[Message, ...], str | None]]:
+        return [(row.line, row.prompt, row.reference) for row in read_rows(path)[0]]
+
+    def table(self, rows: Any = ROWS) -> pa.Table:
+        return pa.Table.from_pylist([{"reference": None, **row} for row in rows])
+
+    def test_parquet_file_and_folder(self, tmp_path: Path) -> None:
+        for number, row in enumerate(self.ROWS):
+            pq.write_table(self.table([row]), tmp_path / f"part-{number}.parquet")
+        pq.write_table(self.table(), tmp_path / "whole.pq.parquet")
+        assert self.read(tmp_path / "whole.pq.parquet") == self.expected()
+        (tmp_path / "whole.pq.parquet").unlink()
+        assert self.read(tmp_path) == self.expected()
+
+    @pytest.mark.parametrize("split", [None, "train"])
+    def test_saved_by_datasets(self, tmp_path: Path, split: str | None) -> None:
+        """The layout of `save_to_disk`: Arrow streams named in order by state.json."""
+        folder = tmp_path / (split or ".")
+        folder.mkdir(exist_ok=True)
+        names = ["data-00001-of-00002.arrow", "data-00000-of-00002.arrow"]
+        for name, row in zip(names, self.ROWS, strict=True):
+            table = self.table([row])
+            with pa.ipc.new_stream(folder / name, table.schema) as stream:
+                stream.write_table(table)
+        state = {"_data_files": [{"filename": name} for name in names]}
+        (folder / "state.json").write_text(json.dumps(state))
+        if split:
+            (tmp_path / "dataset_dict.json").write_text('{"splits": ["train", "test"]}')
+        assert self.read(tmp_path) == self.expected()
+
+    def test_other_forms_of_a_row(self, tmp_path: Path) -> None:
+        path = write(
+            tmp_path,
+            {"conversations": [{"from": "human", "value": "A?"}, {"from": "gpt", "value": "a"}]},
+            {"prompt": "B?", "completion": "b"},
+            {
+                "prompt": [{"role": "user", "content": "C?"}],
+                "completion": [{"role": "assistant", "content": "c"}],
+            },
+            {"prompt": "D?"},
+        )
+        assert self.read(path)[:2] == self.expected()
+        assert self.read(path)[2:] == [(3, (user("C?"),), "c"), (4, (user("D?"),), None)]
+
+    @pytest.mark.parametrize(
+        ("name", "content", "expected"),
+        [
+            ("x.parquet", b"nothing", "not readable as parquet"),
+            ("x.arrow", b"nothing", "not readable as arrow"),
+            ("state.json", b"{}", "names no data files"),
+            ("notes.txt", b"", "neither Parquet files nor a split"),
+        ],
+    )
+    def test_bad_containers_are_named(
+        self, tmp_path: Path, name: str, content: bytes, expected: str
+    ) -> None:
+        (tmp_path / name).write_bytes(content)
+        place = tmp_path / name if name.startswith("x.") else tmp_path
+        with pytest.raises(InputError, match=expected) as caught:
+            read_rows(place)
+        assert str(tmp_path) in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+    def test_a_bad_row_of_a_table_is_named(self, tmp_path: Path) -> None:
+        path = tmp_path / "x.parquet"
+        pq.write_table(pa.table({"text": ["a", "b"]}), path)
+        with pytest.raises(InputError, match=r'x\.parquet, row 1: no "messages" list'):
+            read_rows(path)
+
+
 def test_held_out_rows_stay_held_out(tmp_path: Path) -> None:
     questions = [f"Question number {number}?" for number in range(400)]
     path = write(tmp_path, *map(talk, questions))
@@ -161,6 +278,14 @@ class TestDesk:
         assert DESK.stat().st_size < 450_000
         assert len({row.prompt for row in rows}) == len(rows)
         assert all(row.reference is not None for row in rows)
+
+    def test_nothing_is_nearly_there_twice(self) -> None:
+        """The default keeps what a template's sentence makes look alike."""
+        default = Distill.model_fields["near_duplicates"].default
+        whole = prepare(
+            DESK, held_out=0, audit_items=[], needs_reference=True, near_duplicates=default
+        )
+        assert whole.dropped == {}
 
     def test_sums_are_right(self) -> None:
         sums = 0

@@ -23,7 +23,7 @@ from ullage.distill.aligned import span_divergence  # noqa: E402
 from ullage.distill.chunked import chunked_loss  # noqa: E402
 from ullage.distill.crossing import Crossing  # noqa: E402
 from ullage.distill.divergences import forward_kl  # noqa: E402
-from ullage.distill.module import DistillationModule, collate  # noqa: E402
+from ullage.distill.module import DistillationModule  # noqa: E402
 from ullage.distill.objectives import (  # noqa: E402
     IGNORED,
     Objective,
@@ -141,6 +141,42 @@ def dense_terms(made: Crossing, student: Any, rows: list[PairedExample]) -> dict
     return sums
 
 
+def test_spans_that_are_cut_off_are_counted_while_training(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where one side is as good as certain of a whole span; here that is not yet much."""
+    monkeypatch.setattr("ullage.distill.aligned._SURE", -7.0)
+    made, student = crossing("sentencepiece")
+    rows = rendered(made)
+    cut = spans = 0
+    for row in rows:
+        p, q = (
+            model(input_ids=torch.tensor([ids])).logits[0].detach()
+            for model, ids in ((made.teacher.model, row.teacher_ids), (student, row.ids))
+        )
+        p = made.pairing.outcomes.spoken(p)
+        for number in range(max(row.span) + 1):
+            sums = [
+                sum(
+                    float(logits[at].log_softmax(-1)[ids[at + 1]])
+                    for at, one in enumerate(of)
+                    if one == number
+                )
+                for logits, ids, of in (
+                    (p, row.teacher_ids, row.teacher_span),
+                    (q, row.ids, row.span),
+                )
+            ]
+            spans += 1
+            cut += max(sums) > -7.0
+    assert 0 < cut < spans
+    module = DistillationModule(student, OBJECTIVE, made.teacher)
+    module.eval()(**module.collate(rows))
+    assert not module.clamped
+    module.train()(**module.collate(rows))
+    assert module.clamped == {"spans": cut}
+
+
 @pytest.mark.parametrize("chunk", [1, 7, None])
 @pytest.mark.parametrize("teacher", TEACHERS)
 def test_loss_and_gradient_are_the_dense_ones(teacher: str, chunk: int | None) -> None:
@@ -155,7 +191,7 @@ def test_loss_and_gradient_are_the_dense_ones(teacher: str, chunk: int | None) -
     student.zero_grad()
 
     module = DistillationModule(student, OBJECTIVE, replace(made.teacher, chunk=chunk), chunk=chunk)
-    outputs = module(**collate(rows))
+    outputs = module(**module.collate(rows))
     outputs["loss"].backward()
 
     for name, value in terms.items():
@@ -171,7 +207,8 @@ def test_fp32_is_within_a_hundred_thousandth_of_fp64(teacher: str) -> None:
     made, student = crossing(teacher, dtype=torch.float32)
     grads = []
     for one, model in ((exact, exact_student), (made, student)):
-        outputs = DistillationModule(model, OBJECTIVE, one.teacher)(**collate(rendered(one)))
+        module = DistillationModule(model, OBJECTIVE, one.teacher)
+        outputs = module(**module.collate(rendered(one)))
         outputs["loss"].backward()
         flat = torch.cat([weight.grad.double().flatten() for weight in model.parameters()])
         grads.append((outputs["loss"].double().detach(), flat))
@@ -189,7 +226,8 @@ def test_a_tokenizer_crossed_with_itself_gives_the_plain_loss() -> None:
     made = Crossing.of((teacher, tokenizer), (student, byte_level(340)))
     rows = rendered(made)
     assert counted(rows)["one_to_one"] == sum(row.supervised for row in rows)
-    outputs = DistillationModule(student, OBJECTIVE, made.teacher)(**collate(rows))
+    module = DistillationModule(student, OBJECTIVE, made.teacher)
+    outputs = module(**module.collate(rows))
     plain = 0.0
     for row in rows:
         ids = torch.tensor([row.ids])
@@ -294,7 +332,7 @@ class TestSpans:
                 assert row.span.count(number) == whole.span.count(number)
                 assert row.teacher_span.count(number) == whole.teacher_span.count(number)
             assert sum(row.kinds.values()) == row.supervised
-            batch = collate([row])
+            batch = made.teacher.beside([row])
             assert batch["teacher_ids"].shape == batch["teacher_span"].shape
 
     def test_a_teacher_that_reads_less_is_compared_less(self) -> None:
@@ -304,7 +342,8 @@ class TestSpans:
         assert row is not None
         assert len(row.teacher_ids) <= 12
         assert row.kinds["unaligned"] > 0
-        outputs = DistillationModule(student, OBJECTIVE, made.teacher)(**collate([row]))
+        module = DistillationModule(student, OBJECTIVE, made.teacher)
+        outputs = module(**module.collate([row]))
         assert outputs["loss"].isfinite()
 
     def test_nothing_in_common_is_a_zero_and_no_nan(self) -> None:
@@ -313,7 +352,8 @@ class TestSpans:
         row = made.render(TALKS[2], 512)
         assert row is not None
         assert row.kinds["unaligned"] == row.supervised
-        outputs = DistillationModule(student, OBJECTIVE, made.teacher)(**collate([row]))
+        module = DistillationModule(student, OBJECTIVE, made.teacher)
+        outputs = module(**module.collate([row]))
         outputs["loss"].backward()
         assert all(outputs[name] == 0 for name in ("forward_kl", "merged_spans", "ranked_rest"))
         assert all(weight.grad.isfinite().all() for weight in student.parameters())
@@ -380,7 +420,7 @@ def test_no_more_than_a_chunk_of_logits_is_held() -> None:
             lambda _module, _inputs, output: seen.append(output.shape[0])
         )
     module = DistillationModule(student, OBJECTIVE, replace(made.teacher, chunk=4), chunk=4)
-    module(**collate(rows))
+    module(**module.collate(rows))
     assert seen
     assert max(seen) <= 4
 

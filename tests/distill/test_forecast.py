@@ -59,7 +59,7 @@ def test_parameters_and_parts(folder: Path) -> None:
 
 def test_operations_of_a_forward_pass_by_hand() -> None:
     """100 weights in the body, 2 layers of width 4, 10 tokens of vocabulary."""
-    shape = Shape(parameters=140, layers=2, width=4, heads=2, vocabulary=10)
+    shape = Shape(parameters=140, trained=140, layers=2, width=4, heads=2, vocabulary=10)
     assert shape.forward(6, 3, 2) == 6 * (2 * 100 + 4 * 2 * 3 * 4) + 2 * 2 * 10 * 4
 
 

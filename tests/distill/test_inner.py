@@ -111,6 +111,37 @@ def test_attention_maps_are_the_dense_ones() -> None:
     compare(made, total / labels)
 
 
+def test_attention_that_fp32_rounds_to_nothing_is_counted_while_training() -> None:
+    """Of a student that looks at one token alone, weight by weight."""
+    made = module({"term": "attention", "layers": [[0, 1], [1, 3]]})
+    with torch.no_grad():
+        for layer in made.student.model.layers:
+            layer.self_attn.q_proj.weight.mul_(3e4)
+    (teacher,) = made._teacher
+    assert teacher is not None
+    cut = 0
+    for row in examples():
+        ids = torch.tensor([row.ids])
+        ours, theirs = (
+            model(input_ids=ids, output_attentions=True, use_cache=False).attentions
+            for model in (made.student, teacher.model)
+        )
+        for at, label in enumerate(row.labels):
+            for s, t in ((0, 1), (1, 3)):
+                q, p = ours[s][0, :, at, : at + 1], theirs[t][0, :, at, : at + 1]
+                cut += sum(
+                    before < 1.2e-38 and after > 0
+                    for before, after in zip(q.flatten(), p.flatten(), strict=True)
+                    if label != IGNORED
+                )
+    assert cut > 0
+    made.eval()(**collate(examples()))
+    assert not made.clamped
+    outputs = made.train()(**collate(examples()))
+    assert made.clamped == {"attention_weights": cut}
+    assert torch.isfinite(outputs["loss"])
+
+
 @pytest.mark.parametrize("kind", ["distances", "angles", "similarity"])
 def test_relations_are_between_the_sequences_of_a_batch(kind: str) -> None:
     from ullage.distill import features

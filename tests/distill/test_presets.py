@@ -128,7 +128,7 @@ distill:
         ("objective: [{weight: 1}]", "objective.0: no 'term'"),
         (
             "objective: [{term: forward-kl, beta: 0.5}]",
-            "unknown key; known: name, weight, term, temp",
+            "unknown key; known: name, weight, tokens, term",
         ),
         ("objective: [{term: forward-kl, weight: x}]", "objective.0.weight"),
         (

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +11,16 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from safetensors.torch import load_file  # noqa: E402
 from transformers import AutoModelForCausalLM, AutoTokenizer  # noqa: E402
 
 from tests.distill import making  # noqa: E402
+from tests.distill.killing import (  # noqa: E402
+    lines_until,
+    same_weights,
+    start,
+    weights,
+    without_timing,
+)
 from tests.support.server import LoopbackServer  # noqa: E402
 from ullage.distill import DistillResult, run_distill  # noqa: E402
 from ullage.distill.engine import last_checkpoint  # noqa: E402
@@ -46,34 +48,6 @@ def whole(folder: Path) -> DistillResult:
     return making.make(folder, "whole")
 
 
-def weights(folder: Path) -> dict[str, Any]:
-    return load_file(folder / "model.safetensors")
-
-
-def same_weights(one: Path, other: Path) -> bool:
-    ours, theirs = weights(one), weights(other)
-    return ours.keys() == theirs.keys() and all(
-        torch.equal(tensor, theirs[name]) for name, tensor in ours.items()
-    )
-
-
-def without_timing(ledger: Any) -> dict[str, Any]:
-    """What a Statement copies, but for the output's own name."""
-    return {key: value for key, value in ledger.items() if key != "timing"}
-
-
-def start(folder: Path, output: str, *settings: str, pause: float = 0.05) -> subprocess.Popen[str]:
-    pausing = f"--pause={pause}"
-    return subprocess.Popen(
-        [sys.executable, "-m", "tests.distill.making", pausing, str(folder), output, *settings],
-        cwd=ROOT,
-        env={**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
 def interrupted(folder: Path, output: str, step: int, **settings: Any) -> Path:
     """A student whose making broke off in the middle of a step, and was taken up again."""
 
@@ -86,14 +60,6 @@ def interrupted(folder: Path, output: str, step: int, **settings: Any) -> Path:
     made = making.make(folder, output, **settings)
     assert 0 < made.ledger["timing"]["resumed_from_step"] < step
     return made.output
-
-
-def lines_until(process: subprocess.Popen[str], line: str) -> Iterator[str]:
-    assert process.stdout is not None
-    for said in process.stdout:
-        yield said.strip()
-        if said.strip() == line:
-            return
 
 
 class TestMade:
@@ -315,7 +281,8 @@ class TestRecipes:
         assert all(set(p.terms) == {"forward_kl", "cross_entropy"} for p in steps)
         assert all((p.tokens_per_second or 0) > 0 for p in steps)
         assert steps[-1].seconds_left == 0
-        assert {progress.stage for progress in seen} == {"base", "train", "measure"}
+        stages = list(dict.fromkeys(progress.stage for progress in seen))
+        assert stages == ["preflight", "base", "train", "measure"]
 
     def test_audit_items_are_kept_out(self, folder: Path) -> None:
         lines = (folder / "corpus.jsonl").read_text().splitlines()
@@ -396,6 +363,7 @@ class TestBlackBox:
                         "teacher": {
                             "model": "openai:big",
                             "openai": {"base_url": server.url, "max_concurrency": 2},
+                            "terms": making.TERMS,
                         },
                         "student": {"model": "hf:taught"},
                     }
@@ -415,7 +383,7 @@ class TestBlackBox:
         ledger = json.loads((folder / "taught" / "distillation.json").read_text())
         assert ledger["teacher_signal"] == {
             "used": ["text"],
-            "not_used": ["attention maps", "hidden states", "logits"],
+            "not_used": ["attention maps", "hidden states", "logits", "rationale"],
         }
         loss = ledger["loss"]
         assert set(loss["held_out"]) == {"loss", "cross_entropy"}

@@ -26,7 +26,7 @@ from tests.distill.test_divergences import (  # noqa: E402
 )
 from ullage.distill.divergences import forward_kl, reverse_kl  # noqa: E402
 from ullage.distill.objectives import Evidence, divergence_term  # noqa: E402
-from ullage.distill.sparse import Sampled, Teacher, TopK  # noqa: E402
+from ullage.distill.sparse import Background, Sampled, Teacher, TopK  # noqa: E402
 
 pytestmark = pytest.mark.local
 
@@ -97,7 +97,9 @@ def test_all_tokens_listed_is_dense(
     name: str, k: int, padded: bool, background: bool, dtype: Any
 ) -> None:
     student, teacher = (x.to(dtype) for x in pair(4, 5, 9, padded=padded))
-    top = TopK.of(teacher, k, 2.0, normal((9,), 8).to(dtype) if background else None)
+    top = TopK.of(
+        teacher, k, 2.0, Background.of(normal((9,), 8).exp().to(dtype)) if background else None
+    )
     sparse, dense = (term_and_gradient(name, student, kind, 2.0) for kind in (top, teacher))
     tolerance = {torch.float32: 1e-5, torch.float64: 1e-10}[dtype]
     torch.testing.assert_close(sparse[0], dense[0], rtol=tolerance, atol=tolerance / 10)
@@ -123,11 +125,11 @@ def test_all_tokens_listed_by_a_cache_that_rounds(name: str) -> None:
 @pytest.mark.parametrize("background", [False, True])
 def test_hardly_any_tail_is_finite(name: str, tail: float, background: bool) -> None:
     """From 1e-13 of mass outside the list to less than fp32 can hold, for any student."""
-    log_background = torch.zeros(6) if background else None
+    even = Background.of(torch.ones(6)) if background else None
     teacher = torch.tensor([[3.0, 2.0, -tail, -tail, -tail, -tail]])
     for student in (torch.zeros((1, 6)), teacher.clone(), torch.tensor([[0.0, 0, 90, 0, 0, 0]])):
-        exact = TopK.of(teacher, 2, 1.0, log_background)
-        listed = TopK.listed(exact.ids_NK, exact.log_probs_NK, 1.0, log_background)
+        exact = TopK.of(teacher, 2, 1.0, even)
+        listed = TopK.listed(exact.ids_NK, exact.log_probs_NK, 1.0, even)
         for top in (exact, listed):
             value, gradient = term_and_gradient(name, student, top, 1.0)
             assert torch.isfinite(value).all()
@@ -175,9 +177,9 @@ def test_a_model_of_the_tail_is_the_rebuilt_distribution(
     name: str, seed: int, k: int, temperature: float
 ) -> None:
     student, teacher = pair(seed, 3, 10, padded=True)
-    background = normal((10,), seed + 7)
-    background[3] = -math.inf
-    top = TopK.of(teacher, k, temperature, background)
+    background = normal((10,), seed + 7).exp()
+    background[3] = 0.0
+    top = TopK.of(teacher, k, temperature, Background.of(background))
 
     value, gradient = term_and_gradient(name, student, top, temperature)
 
@@ -185,7 +187,7 @@ def test_a_model_of_the_tail_is_the_rebuilt_distribution(
     for row in range(3):
         kept = top.ids_NK[row].tolist()
         true = softmax(teacher[row].numpy(), temperature)
-        rest = np.exp(background.numpy())
+        rest = background.numpy().copy()
         rest[kept] = 0.0
         rebuilt = rest * np.delete(true, kept).sum() / rest.sum() if rest.sum() else rest
         rebuilt[kept] = true[kept]
@@ -199,7 +201,7 @@ def test_a_model_of_the_tail_is_the_rebuilt_distribution(
 
 def test_the_true_tail_as_its_model_loses_nothing() -> None:
     student, teacher = pair(1, 1, 12, padded=False)
-    top = TopK.of(teacher, 4, 1.5, teacher[0] / 1.5)
+    top = TopK.of(teacher, 4, 1.5, Background.of((teacher[0] / 1.5).exp()))
     rebuilt = term_and_gradient("forward", student, top, 1.5)
     torch.testing.assert_close(rebuilt, term_and_gradient("forward", student, teacher, 1.5))
     with pytest.raises(ValueError, match="without a background cannot be rebuilt"):
@@ -310,7 +312,7 @@ def test_gradcheck_of_sparse_teachers(name: str, kind: str) -> None:
     student, teacher = pair(5, 3, 7, padded=True)
     made: dict[str, Teacher] = {
         "bucket": TopK.of(teacher, 3, 1.7),
-        "background": TopK.of(teacher, 3, 1.7, normal((7,), 1)),
+        "background": TopK.of(teacher, 3, 1.7, Background.of(normal((7,), 1).exp())),
         "sampled": Sampled.draw(teacher, 4, 1.7, top=1),
     }
     term = divergence_term(name, FAMILY[name][0], 1.0, 1.7)
@@ -323,7 +325,7 @@ def test_gradcheck_of_sparse_teachers(name: str, kind: str) -> None:
 
 def test_rows_are_the_positions() -> None:
     _, teacher = pair(0, 5, 6, padded=False)
-    whole = TopK.of(teacher, 3, 1.0, torch.zeros(6))
+    whole = TopK.of(teacher, 3, 1.0, Background.of(torch.ones(6)))
     torch.testing.assert_close(whole[1:3].dense(), whole.dense()[1:3])
     drawn = Sampled.draw(teacher, 3)
     student = normal((5, 6), 9)

@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from typer.testing import CliRunner
 
 from ullage.audit import Step, run_audit, set_up
+from ullage.cli import app
 from ullage.config import load
 from ullage.errors import InputError
 from ullage.pilot import pilot_audit
@@ -16,6 +18,7 @@ from ullage.plan import Plan
 from ullage.planning import plan_only
 from ullage.run_folder import read_part
 from ullage.scores import read_scores
+from ullage.statement.compare import Change, Comparison, Pairing
 from ullage.statement.document import Statement, Verdict
 from ullage.stats.intervals import mean_difference
 
@@ -224,3 +227,32 @@ def test_scores_are_read_back_aligned(finished: tuple[Path, Statement]) -> None:
     assert table.columns("student", ("contrast", "abstains")).shape == (160, 2)
     assert np.isnan(table.columns("student", ("nothing",))).all()
     assert not table.errors["student"].any()
+
+
+def test_two_runs_are_compared_on_the_same_replies(finished: tuple[Path, Statement]) -> None:
+    """The difference of two students, from the command, against a few lines of numpy."""
+    first = finished[0] / "runs" / "simulated"
+    other = CONFIG.replace("name: simulated", "name: repaired").replace(", clarify: 0.4", "")
+    audit(finished[0], other)
+    second = finished[0] / "runs" / "repaired"
+    done = CliRunner().invoke(app, ["statement", "diff", str(first), str(second), "--json"])
+    assert done.exit_code == 0, done.exception
+    compared = Comparison.model_validate_json(done.stdout)
+    moved = {target.target: target for target in compared.targets}
+    assert {t.difference.pairing for t in moved.values() if t.difference} == {Pairing.REPLIES}
+    target = moved["clarification.recovers"]
+    assert target.change == Change.REPAIRED
+    scores = [read_scores(run / "scores.parquet") for run in (first, second)]
+    asked = [one.probes["clarification"] for one in scores]
+    students = [probe.values["student", "recovers"] for probe in asked]
+    both = np.isfinite(students).all(axis=0)
+    assert asked[0].items == asked[1].items and target.difference is not None
+    expected = np.mean(students[0][both] - students[1][both])
+    assert target.difference.estimate == pytest.approx(expected, abs=1e-12)
+    assert target.difference.high < 0.0
+    assert target.difference.items == both.sum()
+    # Without its scores, a statement is compared by its intervals.
+    (second / "scores.parquet").unlink()
+    done = CliRunner().invoke(app, ["statement", "diff", str(first), str(second), "--json"])
+    alone = Comparison.model_validate_json(done.stdout)
+    assert {t.difference.pairing for t in alone.targets if t.difference} == {Pairing.APART}

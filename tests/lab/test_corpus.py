@@ -13,7 +13,8 @@ import pytest
 
 from tests.lab import clerk
 from tests.lab.solver import solve
-from ullage.distill.corpus import asked_texts, prepare, read_rows
+from ullage.distill.corpus import asked_texts, prepare
+from ullage.distill.rows import read_rows
 from ullage.errors import InputError
 from ullage.lab.corpus import DEFAULT_WEIGHTS, CorpusRecipe, known_parts, rows, write_corpus
 from ullage.lab.items import ITEMS_OF, write_items

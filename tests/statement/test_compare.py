@@ -81,7 +81,7 @@ def test_the_story_is_told_headline_first() -> None:
     assert compared.summary == (
         "Headline: preserved in both.",
         "Lost in scrubbed and not in full: clarification.contrast (1 of 2 other targets).",
-        "A loss in full and preserved in scrubbed: abstention.contrast.",
+        "A loss in full, repaired in scrubbed: abstention.contrast.",
     )
     assert [(target.target, target.change) for target in compared.targets] == [
         ("agreement.accuracy", Change.UNCHANGED),

@@ -9,15 +9,15 @@ from hypothesis import strategies as st
 from tests.support import statements
 from ullage.config.models import Scenario, Severity
 from ullage.statement.document import Finding, Statement, Verdict
+from ullage.statement.gating import rule
 from ullage.statement.outcome import (
-    Gate,
     exit_code,
     gate,
-    gate_lines,
     gate_sentence,
     not_known,
     outcome_sentence,
 )
+from ullage.statement.policy import Gate
 from ullage.statement.words import DIMENSIONS
 
 TABLE = {
@@ -97,7 +97,7 @@ def test_the_severity_written_before_asking_counts() -> None:
 
 def test_gate_lines_put_failures_first_one_line_a_target() -> None:
     statement = statements.every_verdict()
-    lines = gate_lines(statement)
+    lines = rule(statement).lines
     assert len(lines) == len(statement.findings)
     words = [line.split()[0] for line in lines]
     assert words == ["FAIL"] * 3 + ["unproven"] * 2 + ["pass"] * 6
@@ -105,7 +105,7 @@ def test_gate_lines_put_failures_first_one_line_a_target() -> None:
 
 
 def test_gate_lines_of_hostile_text_are_printable_lines() -> None:
-    for line in gate_lines(statements.hostile()):
+    for line in rule(statements.hostile()).lines:
         assert line.isprintable()
 
 
@@ -139,7 +139,7 @@ def test_the_outcome_in_one_sentence(verdicts: str, sentence: str) -> None:
     [
         (statements.every_verdict(), "The gate fails: 3 targets failed, 2 more are unproven."),
         (statements.all_kept(), "The gate passes"),
-        (statements.bare(), "demands proof"),
+        (statements.bare(), "proof is demanded"),
     ],
     ids=["fails", "passes", "unproven"],
 )

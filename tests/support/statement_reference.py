@@ -13,7 +13,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 
 from ullage.config.models import Scenario, Target
-from ullage.statement import document
+from ullage.statement import acceptance, document
 
 PAGE = Path(__file__).parents[2] / "docs" / "statement.md"
 START, END = "<!-- fields: generated -->", "<!-- /fields -->"
@@ -33,6 +33,8 @@ PARTS: tuple[type[BaseModel], ...] = (
     document.ProbeRecord,
     Scenario,
     Target,
+    acceptance.Acceptance,
+    acceptance.Withdrawal,
 )
 
 

@@ -18,16 +18,27 @@ _SPENDING = ("requests", "tokens", "money")
 def dump(document: Config | Scenario) -> str:
     """The whole document, defaults included, as YAML that loads back equal.
 
-    The same document always gives the same text.
+    The same document always gives the same text. A price that was not given is left out: it is
+    unknown, and not nothing.
     """
+    data = _plain(document)
+    for role, arm in data.get("arms", {}).items():
+        if isinstance(arm, dict) and "price" not in _given(document, role):
+            arm.pop("price", None)
     return yaml.dump(
-        _plain(document),
+        data,
         Dumper=Dumper,
         sort_keys=False,
         allow_unicode=True,
         default_flow_style=False,
         width=100,
     )
+
+
+def _given(document: Config | Scenario, role: str) -> set[str]:
+    """Keys of an arm that were written, and are not defaults."""
+    arms = getattr(document, "arms", None)
+    return set(getattr(getattr(arms, role), "model_fields_set", ()))
 
 
 def digest(config: Config, scenario: Scenario) -> str:

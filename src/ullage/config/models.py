@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from datetime import date
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
@@ -127,6 +128,8 @@ class Scenario(Strict):
     """What the student will be used for, in a sentence or two."""
     not_for: str = ""
     """What it must not be used for on the strength of this scenario."""
+    falls_back: str = ""
+    """What goes to the teacher instead of the student."""
     demands_proof: bool = True
     """Whether inconclusive or unmeasured `must` targets fail the gate (exit 3)."""
     targets: Annotated[tuple[Target, ...], Field(min_length=1)]
@@ -258,6 +261,17 @@ class SimulatedOptions(Strict):
     """Overrides for all families of a probe."""
 
 
+class Terms(Strict):
+    """Whether a model's outputs may train another, and where that is written."""
+
+    may_train: bool
+    """Whether they may. `no` stops `ullage distill`."""
+    document: Annotated[str, Field(min_length=1, max_length=500)]
+    """Where that is written: the licence, or the address and section of the terms of service."""
+    read_on: date
+    """When you read it there: terms change."""
+
+
 ModelRef = Annotated[str, Field(pattern=r"^(hf|openai|recorded|simulated):.+", max_length=1024)]
 
 
@@ -276,6 +290,9 @@ class Arm(Strict):
     """For `simulated:` models."""
     price: Price = Price()
     """For the cost in the plan and the statement."""
+    terms: Terms | None = None
+    """Of a teacher: whether its outputs may train a model. `ullage distill` asks for it where the
+    teacher is an endpoint."""
 
     @property
     def scheme(self) -> str:
@@ -332,6 +349,17 @@ class Arms(Strict):
     """Trained on the same prompts without the teacher."""
     derived: Arm | None = None
     """The student after quantisation, pruning or merging."""
+
+    @model_validator(mode="after")
+    def _only_the_teacher_teaches(self) -> Self:
+        for role in ("student", "base", "control", "derived"):
+            arm = getattr(self, role)
+            if arm is not None and arm.terms is not None:
+                raise ValueError(
+                    f"{role} states terms, but only the teacher's outputs train a model; move them "
+                    "to arms.teacher.terms"
+                )
+        return self
 
 
 class Rule(Strict):
@@ -439,12 +467,66 @@ class OnPolicy(Strict):
     """0 is greedy, which shows the teacher less of what the student might say."""
 
 
+class TeacherCache(Strict):
+    """Ask the teacher once, keep what it says on disk, and let every student learn from there."""
+
+    folder: str
+    """Where caches lie, relative to this file; each in a subfolder named by what it holds."""
+    signal: Literal["top", "sampled"] = "top"
+    """`top`: the k likeliest tokens and a model of the rest. `sampled`: k draws, unbiased and
+    noisier; for forward KL."""
+    k: Annotated[int, Field(ge=1, le=4096)] = 64
+    """Tokens kept of each position."""
+    step: Annotated[float, Field(ge=0.005, le=0.5)] = 0.07
+    """How finely log-probabilities are kept: x nats below 0, within about step/2 of 1 + x."""
+
+
+class Rationale(Strict):
+    """How the student learns the steps to an answer (arXiv 2305.02301)."""
+
+    learnt: Literal["task", "prefix"] = "task"
+    """`task`: a second question, so that an answer costs no more to give; `prefix`: the first words
+    of every answer, so that the student thinks aloud."""
+    prompt: Annotated[str, Field(min_length=1)] = "Explain step by step: "
+    """For `task`: what stands before the last question when its rationale is asked for."""
+    joint: Annotated[str, Field(min_length=1)] = "\n"
+    """For `prefix`: what stands between rationale and answer."""
+    ask: str = "\n\nThink step by step. Then write 'Answer:' and after it the answer alone."
+    """For `text: answers`: added to the last question, so that the teacher shows its steps."""
+    marker: Annotated[str, Field(min_length=1)] = "Answer:"
+    """For `text: answers`: what the teacher writes before it is the rationale, after it the
+    answer."""
+
+    @model_validator(mode="after")
+    def _marker_is_asked_for(self) -> Self:
+        if self.marker not in self.ask:
+            raise ValueError(
+                f"marker {self.marker!r} is not in ask, so that no teacher would write it; put it "
+                "there"
+            )
+        return self
+
+
+class Lora(Strict):
+    """Low-rank additions to the student's weights (arXiv 2106.09685)."""
+
+    rank: PositiveInt = 16
+    """Of each addition."""
+    alpha: Annotated[float, Field(gt=0)] = 32.0
+    """An addition counts alpha / rank times."""
+    dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    """Share of its inputs that an addition does not see in a step."""
+    targets: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
+    """Linear layers by the end of their names, as `q_proj`; left out, all but the head."""
+
+
 class Distill(Strict):
     """How the student is made (`ullage distill`)."""
 
     method: Literal[
         "logits",
         "black-box",
+        "rationale",
         "features",
         "relations",
         "cross-tokenizer",
@@ -453,11 +535,11 @@ class Distill(Strict):
         "control",
     ] = "logits"
     """What is left out below is this preset's (`docs/methods/`): `logits` learns the teacher's
-    whole distribution and needs its weights; `black-box` learns its answers; `features` learns its
-    hidden states as well, `relations` how it holds texts to lie to each other; `cross-tokenizer`
-    is `logits` for a student whose tokenizer is its own; `on-policy` has the teacher score the
-    student's own words; `specialise` teaches a copy of the teacher the corpus; `control` learns the
-    references without a teacher."""
+    whole distribution and needs its weights; `black-box` learns its answers, `rationale` the steps
+    to an answer as well; `features` learns its hidden states as well, `relations` how it holds
+    texts to lie to each other; `cross-tokenizer` is `logits` for a student whose tokenizer is its
+    own; `on-policy` has the teacher score the student's own words; `specialise` teaches a copy of
+    the teacher the corpus; `control` learns the references without a teacher."""
     objective: Annotated[tuple[TermSettings, ...], Field(min_length=1)] | None = None
     """What is minimised, instead of the preset's terms."""
     text: Literal["references", "answers"] | None = None
@@ -466,14 +548,27 @@ class Distill(Strict):
     on_policy: OnPolicy | None = None
     """Have the student answer a share of the prompts itself; left out, the preset's: only method
     `on-policy` does."""
+    rationale: Rationale | None = None
+    """Learn how each answer is come by, from the corpus's `rationale` or, with `text: answers`,
+    from the teacher. Left out, the preset's: only method `rationale` does."""
     teacher: str | None = None
     """Left out: `arms.teacher.model`."""
     student: str | None = None
     """Checkpoint to start from; left out: chosen layers of the teacher (for `specialise`, all)."""
     layers: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)] | PositiveInt | None = None
     """Teacher layers the student keeps: their indices, or how many, evenly spaced."""
+    lora: Lora | None = None
+    """Train low-rank additions to the student's weights, and fold them into these at the end; left
+    out, all weights are trained. Needs `ullage[lora]`."""
+    cache: TeacherCache | None = None
+    """Learn from what the teacher said once, not from the teacher."""
     corpus: str
-    """JSONL of prompts (``{"messages": …}``), relative to this file."""
+    """Prompts (``{"messages": …}``) relative to this file: JSONL, Parquet, or a folder that
+    `datasets` saved."""
+    near_duplicates: Annotated[float, Field(gt=0.0, le=1.0)] | None = 0.9
+    """Rows with the same answer and numbers whose word triples overlap by this share (Jaccard) are
+    learnt once; null learns all. Web pages are usually compared at 0.8: rows are shorter, and at
+    0.8 the one word that two questions differ in is lost in a template's sentence."""
     output: str
     """Folder of the finished student."""
     held_out: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.1
@@ -493,8 +588,15 @@ class Distill(Strict):
     """Optimiser steps; overrides `epochs`."""
     batch_size: PositiveInt = 8
     """Examples in one forward pass."""
+    packing: bool = False
+    """Draw batches without regard to length and read several short rows as one long one, none of
+    which sees another. Left out, rows of like length share a batch, which leaves as little
+    padding and a less random order."""
     gradient_accumulation: PositiveInt = 1
     """Forward passes in one optimiser step."""
+    gradient_checkpointing: bool = False
+    """Work layers out again on the way back instead of keeping what they did: the same student, in
+    less memory and more time."""
     optimiser: Literal["adamw", "muon"] = "adamw"
     """`muon` moves hidden matrices along an orthogonalised momentum (Jordan et al. 2024) and leaves
     the rest to AdamW: fewer steps for a small student that starts far from its teacher."""
@@ -508,10 +610,20 @@ class Distill(Strict):
     """Of the teacher and of training."""
     save_steps: PositiveInt = 100
     """Steps between checkpoints, from which an interrupted run goes on."""
+    report_to: tuple[Literal["tensorboard", "wandb", "mlflow", "trackio"], ...] = ()
+    """Trackers that are told every step's loss terms; `tensorboard` writes to `<output>-logs`."""
+    evaluate_steps: PositiveInt | None = None
+    """Steps between measurements of the held-out rows, which make a curve in `distillation.json`;
+    left out, they are measured before the first step and after the last."""
     generate_max_tokens: PositiveInt = 128
     """For `text: answers`: length of the teacher's answers."""
     generate_temperature: Annotated[float, Field(ge=0.0)] = 0.0
     """For `text: answers`: 0 is greedy."""
+    generate_samples: PositiveInt = 1
+    """For `text: answers`: answers to each prompt, of which `selection` chooses one."""
+    selection: str = "majority"
+    """`majority`: the answer given most often; `self-consistency`: one that comes to the number
+    that most of them come to (arXiv 2203.11171); or `module:function`, a scorer of yours."""
 
     @model_validator(mode="after")
     def _terms_fit_together(self) -> Self:

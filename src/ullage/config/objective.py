@@ -52,14 +52,22 @@ class Term(Strict):
         return self.name or kind.replace("-", "_")
 
 
-class CrossEntropy(Term):
+class Outer(Term):
+    """A term on what the models say, token by token."""
+
+    tokens: Literal["all", "answer", "rationale"] = "all"
+    """Supervised tokens it is the mean over. `rationale`: those that show how the answer is come by
+    (`distill.rationale`); `answer`: the others."""
+
+
+class CrossEntropy(Outer):
     """−log of the next token of the text."""
 
     term: Literal["cross-entropy"]
     """On the references or the teacher's answers, as `text` says."""
 
 
-class Divergence(Term):
+class Divergence(Outer):
     """How far the student's next-token distribution is from the teacher's."""
 
     term: Literal["forward-kl", "reverse-kl", "total-variation"]
@@ -69,7 +77,7 @@ class Divergence(Term):
     """Of both softmaxes, made up for in the loss; left out, `distill.temperature`."""
 
 
-class Jensen(Term):
+class Jensen(Outer):
     """A bounded divergence between the two KLs."""
 
     term: Literal["generalised-jsd"]
@@ -80,7 +88,7 @@ class Jensen(Term):
     """Weight of the teacher in the mixture: near 0 like forward KL, near 1 like reverse KL."""
 
 
-class Skewed(Term):
+class Skewed(Outer):
     """A KL to a mixture of the two, without the other's infinities."""
 
     term: Literal["skewed-kl", "skewed-reverse-kl"]

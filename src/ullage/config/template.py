@@ -60,6 +60,10 @@ arms:
   #   price:  # per million tokens
   #     input_per_million: 3.0
   #     output_per_million: 15.0
+  #   terms:  # before `ullage distill` lets an endpoint teach
+  #     may_train: true
+  #     document: https://provider.example/terms, section 3
+  #     read_on: 2026-01-31
 
 # Targets of {name}: a loss below the margin is kept.
 #

@@ -110,6 +110,11 @@ def span_divergence(log_p_C: torch.Tensor, log_q_C: torch.Tensor) -> torch.Tenso
     )
 
 
+def certain(log_p_C: torch.Tensor, log_q_C: torch.Tensor) -> torch.Tensor:
+    """Where `span_divergence` takes one of the two for less certain than it is, (C,)."""
+    return (log_p_C > _SURE) | (log_q_C > _SURE)
+
+
 def _log_not(log_p_C: torch.Tensor) -> torch.Tensor:
     """log(1 − P)."""
     return torch.log(-torch.expm1(log_p_C))

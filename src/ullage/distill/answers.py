@@ -1,4 +1,4 @@
-"""Black-box teaching: the teacher answers every prompt once; its words become the references."""
+"""Black-box teaching: the teacher answers every prompt; its words become the references."""
 
 from __future__ import annotations
 
@@ -9,16 +9,39 @@ from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from ullage.collect.arms import ArmView
 from ullage.collect.journal import Journal, Record
-from ullage.distill.corpus import Row
+from ullage.config.models import Rationale
+from ullage.distill.rationales import parted, shown
 from ullage.distill.result import Progress, Report
+from ullage.distill.rows import Row
+from ullage.distill.selection import Selection
 from ullage.errors import InfrastructureError
-from ullage.models.types import Answer, Ask, Failure, Model, Subject
+from ullage.models.types import Answer, Ask, Failure, Model, Sample, Subject
 
 _TOGETHER = 256
 """Answers that share one fsync, at most."""
+_OFTEN = 0.2
+"""Seconds from one fsync to the next, where answers come that fast: what a kill may cost."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asking:
+    """How the teacher is asked, and which of its answers is learnt."""
+
+    max_tokens: int
+    """Length of an answer."""
+    temperature: float
+    """0 is greedy."""
+    seed: int
+    """Of sampling; each sample has its own."""
+    selection: Selection
+    samples: int = 1
+    """Answers to each prompt."""
+    rationale: Rationale | None = None
+    """How the teacher is asked to show its steps, if it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,44 +50,35 @@ class Answered:
 
     rows: tuple[Row, ...]
     dropped: dict[str, int]
-    """Rows left out: ``teacher_failed``, ``answer_cut_off`` (learning it would teach to stop in
-    mid-sentence) and ``answer_empty``."""
+    """Rows of whose answers none is of use, by what is wrong with the first: ``teacher_failed``,
+    ``answer_cut_off`` (learning it would teach to stop in mid-sentence), ``answer_empty``,
+    ``answer_unmarked`` where steps were asked for; and ``answers_refused`` by a scorer."""
+    samples: dict[str, int]
+    """Answers: ``given``, ``learnt``, ``not_chosen``, and those of no use, by reason."""
 
 
 def teacher_answers(
     model: Model,
     rows: Sequence[Row],
     journal: Path,
+    asking: Asking,
     *,
-    max_tokens: int,
-    temperature: float,
-    seed: int,
     report: Report | None = None,
 ) -> Answered:
     """Have the teacher answer every row's prompt, asking only what the journal does not hold.
 
     Args:
         model: the teacher; opened only if something must be asked.
-        rows: prompts; their own references are not shown to anybody.
+        rows: prompts; their own references are not shown to anybody but a scorer.
         journal: file of replies, fsynced as they come.
-        max_tokens: length of an answer.
-        temperature: 0 is greedy.
-        seed: of sampling.
+        asking: how.
         report: called as answers come in.
 
     Raises:
+        InputError: a scorer failed.
         InfrastructureError: the teacher answered nothing at all.
     """
-    asks = [
-        Ask(
-            messages=row.prompt,
-            max_tokens=max_tokens,
-            temperature=temperature,
-            seed=seed,
-            subject=Subject(item=f"corpus-{row.line}", probe="corpus", answer=row.reference or ""),
-        )
-        for row in rows
-    ]
+    asks = [ask for row in rows for ask in _asks(row, asking)]
     view = ArmView.of("teacher", model)
     keys = [view.key(ask) for ask in asks]
     failures: dict[str, Failure] = {}
@@ -77,7 +91,19 @@ def teacher_answers(
         if missing:
             failures = asyncio.run(_ask(model, missing, replies, report))
         answers = [failures.get(key) or replies.get(key) for key in keys]
-    return _as_references(rows, answers)
+    return _as_references(rows, answers, asking)
+
+
+def _asks(row: Row, asking: Asking) -> list[Ask]:
+    how = asking.rationale
+    return Sample(
+        messages=row.prompt if how is None else shown(row.prompt, how),
+        n=asking.samples,
+        max_tokens=asking.max_tokens,
+        temperature=asking.temperature,
+        seed=asking.seed,
+        subject=Subject(item=f"corpus-{row.line}", probe="corpus", answer=row.reference or ""),
+    ).asks()
 
 
 async def _ask(
@@ -86,7 +112,7 @@ async def _ask(
     """Ask what is missing and journal it; returns the failures."""
     keys = list(missing)
     failures: dict[str, Failure] = {}
-    started = time.monotonic()
+    started = kept = time.monotonic()
     done = 0
     async with model:
         for start in range(0, len(keys), max(model.window, 1)):
@@ -100,9 +126,10 @@ async def _ask(
                         if isinstance(answer, Failure):
                             failures[key] = answer
                         done += 1
-                        if len(buffer) >= _TOGETHER:
+                        if len(buffer) >= _TOGETHER or time.monotonic() - kept >= _OFTEN:
                             journal.append(buffer)
                             buffer.clear()
+                            kept = time.monotonic()
                         if report is not None:
                             report(_progress(done, len(keys), time.monotonic() - started))
             finally:
@@ -116,23 +143,56 @@ def _progress(done: int, total: int, seconds: float) -> Progress:
     return Progress(stage="answers", done=done, total=total, seconds_left=left)
 
 
-def _as_references(rows: Sequence[Row], answers: Sequence[Answer | None]) -> Answered:
-    kept = []
+def _as_references(
+    rows: Sequence[Row], answers: Sequence[Answer | None], asking: Asking
+) -> Answered:
+    kept: list[Row] = []
     dropped: Counter[str] = Counter()
-    for row, answer in zip(rows, answers, strict=True):
-        text = getattr(answer, "text", None)
-        if text is None:
-            dropped["teacher_failed"] += 1
-        elif getattr(answer, "finish_reason", "stop") == "length":
-            dropped["answer_cut_off"] += 1
-        elif not text.strip():
-            dropped["answer_empty"] += 1
-        else:
-            kept.append(replace(row, reference=text))
+    samples: Counter[str] = Counter()
+    for index, row in enumerate(rows):
+        said = answers[index * asking.samples : (index + 1) * asking.samples]
+        read = [_read(answer, asking.rationale) for answer in said]
+        usable = [one for one in read if isinstance(one, _Usable)]
+        faults = [one for one in read if isinstance(one, str)]
+        samples.update(faults)
+        if not usable:
+            dropped[faults[0]] += 1
+            continue
+        chosen = asking.selection.choose(row, [one.answer for one in usable])
+        samples["not_chosen"] += len(usable) - (chosen is not None)
+        if chosen is None:
+            dropped["answers_refused"] += 1
+            continue
+        one = usable[chosen]
+        kept.append(replace(row, reference=one.answer, rationale=one.rationale))
     if dropped["teacher_failed"] == len(rows):
         reason = next((a.reason for a in answers if isinstance(a, Failure)), "no answer")
         raise InfrastructureError(
             f"distill.teacher: none of {len(rows)} prompts was answered (first reason: {reason}); "
             "check the teacher and run the same command again"
         )
-    return Answered(tuple(kept), dict(sorted(dropped.items())))
+    given = len(answers) - samples["teacher_failed"]
+    counts = {"given": given, "learnt": len(kept), **dict(sorted(samples.items()))}
+    return Answered(tuple(kept), dict(sorted(dropped.items())), counts)
+
+
+class _Usable(NamedTuple):
+    """An answer that may be learnt."""
+
+    answer: str
+    rationale: str | None = None
+
+
+def _read(answer: Answer | None, rationale: Rationale | None) -> _Usable | str:
+    """An answer, or why it is of no use."""
+    text = getattr(answer, "text", None)
+    if text is None:
+        return "teacher_failed"
+    if getattr(answer, "finish_reason", "stop") == "length":
+        return "answer_cut_off"
+    if not text.strip():
+        return "answer_empty"
+    if rationale is None:
+        return _Usable(text)
+    parts = parted(text, rationale)
+    return "answer_unmarked" if parts is None else _Usable(parts[1], parts[0])

@@ -29,8 +29,8 @@ def load_model(arm: Arm, root: Path, key: str, dtype: torch.dtype | str) -> Any:
     Raises:
         InputError: it cannot be loaded as a causal language model.
     """
-    where, options = _source(arm, root)
-    with quiet(), _named(key, arm):
+    where, options = source(arm, root)
+    with quiet(), named(key, arm):
         model: Any = AutoModelForCausalLM.from_pretrained(where, dtype=dtype, **options)
     if model.get_output_embeddings() is None:
         raise InputError(f"{key}: '{arm.model}' has no language-model head; use a causal model")
@@ -44,8 +44,8 @@ def load_config(arm: Arm, root: Path, key: str) -> Any:
     Raises:
         InputError: it cannot be found.
     """
-    where, options = _source(arm, root)
-    with quiet(), _named(key, arm):
+    where, options = source(arm, root)
+    with quiet(), named(key, arm):
         config: Any = AutoConfig.from_pretrained(where, **options)
     return config
 
@@ -56,8 +56,8 @@ def load_tokenizer(arm: Arm, root: Path, key: str) -> Any:
     Raises:
         InputError: it cannot be loaded, or the template cannot be read.
     """
-    where, options = _source(arm, root)
-    with quiet(), _named(key, arm):
+    where, options = source(arm, root)
+    with quiet(), named(key, arm):
         tokenizer = AutoTokenizer.from_pretrained(where, **options)
     if arm.hf.chat_template is not None:
         path = root / Path(arm.hf.chat_template).expanduser()
@@ -100,7 +100,8 @@ def save_model(model: Any, tokenizer: Any, folder: Path) -> None:
         tokenizer.save_pretrained(folder)
 
 
-def _source(arm: Arm, root: Path) -> tuple[str, dict[str, Any]]:
+def source(arm: Arm, root: Path) -> tuple[str, dict[str, Any]]:
+    """Where an ``hf:`` arm's files are, and the options `from_pretrained` needs to read them."""
     path = root / Path(arm.locator).expanduser()
     if path.suffix == ".gguf":
         return str(path.parent), {"gguf_file": path.name}
@@ -110,7 +111,7 @@ def _source(arm: Arm, root: Path) -> tuple[str, dict[str, Any]]:
 
 
 @contextmanager
-def _named(key: str, arm: Arm) -> Iterator[None]:
+def named(key: str, arm: Arm) -> Iterator[None]:
     """Any way of failing to load, as one line."""
     try:
         yield

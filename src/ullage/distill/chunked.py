@@ -57,6 +57,7 @@ def chunked_loss(
     objective: Objective,
     teacher: TeacherAt | None = None,
     *,
+    rationale_N: torch.Tensor | None = None,
     scale: float = 1.0,
     chunk: int | None = None,
 ) -> ChunkedLoss:
@@ -69,6 +70,7 @@ def chunked_loss(
         labels_N: the token each position should predict, (N,).
         objective: terms and weights.
         teacher: called once per chunk, without gradient.
+        rationale_N: where the label belongs to a rationale, (N,); left out, nowhere.
         scale: multiplies the total (1 / labels makes a mean of it). A factor applied afterwards
             gives the same gradient at the price of a second copy of the head's.
         chunk: positions per chunk, chosen by device if left out; changes memory and rounding,
@@ -85,6 +87,7 @@ def chunked_loss(
         labels_N,
         objective,
         teacher,
+        rationale_N,
         scale,
         chunk,
         torch.is_grad_enabled(),
@@ -132,6 +135,7 @@ class _ChunkedHead(torch.autograd.Function):
         labels_N: torch.Tensor,
         objective: Objective,
         teacher: TeacherAt | None,
+        rationale_N: torch.Tensor | None,
         scale: float,
         chunk: int | None,
         grad_enabled: bool,
@@ -151,7 +155,10 @@ class _ChunkedHead(torch.autograd.Function):
                 hidden_nH = hidden_NH[here].to(dtype)
                 logits_nV = F.linear(hidden_nH, head_VH, head_bias_V)
                 said = None if teacher is None else teacher(here)
-                sums += _descend(logits_nV, labels_N[here], said, objective, scale, any(wanted))
+                steps_n = None if rationale_N is None else rationale_N[here]
+                evidence = Evidence(logits_nV, labels_N[here], said, steps_n)
+                sums += _descend(evidence, objective, scale, any(wanted))
+                del evidence
                 del said
                 if d_hidden_NH is not None:
                     d_hidden_NH[here] = (logits_nV @ head_VH).to(d_hidden_NH.dtype)
@@ -175,20 +182,16 @@ class _ChunkedHead(torch.autograd.Function):
             None if grad is None else grad.to(dtype)
             for grad, dtype in zip(grads, ctx.dtypes, strict=True)
         )
-        return (*cast, *([None] * 6))
+        return (*cast, *([None] * 7))
 
 
 @torch.no_grad()
 def _descend(
-    logits_nV: torch.Tensor,
-    labels_n: torch.Tensor,
-    teacher: Teacher | Aligned | None,
-    objective: Objective,
-    scale: float,
-    with_grad: bool,
+    evidence: Evidence, objective: Objective, scale: float, with_grad: bool
 ) -> torch.Tensor:
     """Sums of the scaled total and of each term; logits are replaced by the total's gradient."""
     sums: list[torch.Tensor] = []
+    logits_nV, teacher, steps_n = evidence.student_logits_NV, evidence.teacher, evidence.rationale_N
     for rows in _blocks(logits_nV):
         part_bV = _widened(logits_nV[rows])
         said = None if teacher is None else teacher[rows]
@@ -196,7 +199,13 @@ def _descend(
             said = _widened(said)
         with torch.set_grad_enabled(with_grad):
             part_bV = part_bV.detach().requires_grad_(with_grad)
-            values = objective.values(Evidence(part_bV, labels_n[rows], said))
+            part = Evidence(
+                part_bV,
+                evidence.labels_N[rows],
+                said,
+                None if steps_n is None else steps_n[rows],
+            )
+            values = objective.values(part)
             loss = scale * objective.total(values).sum()
         if with_grad:
             logits_nV[rows] = torch.autograd.grad(loss, part_bV)[0]

@@ -13,32 +13,16 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
+from ullage.distill.near import NearTexts
+from ullage.distill.rows import Row, read_rows
 from ullage.errors import InputError
 from ullage.models.types import Message
 
-_ROLES = ("system", "user", "assistant")
+NEAR_AUDIT_ITEM = 0.9
+"""How alike a row and an audit item are that is left out, where near-duplicates may stay."""
+
 _NOT_WORD = re.compile(r"[\W_]+")
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One conversation to learn from."""
-
-    line: int
-    """Where it stands in the file, from 1."""
-    prompt: tuple[Message, ...]
-    """Everything before the final answer; the last turn is the user's."""
-    reference: str | None
-    """The final answer the corpus gives, where it gives one."""
-
-    @property
-    def messages(self) -> tuple[Message, ...]:
-        """The whole conversation, with its reference where there is one."""
-        if self.reference is None:
-            return self.prompt
-        return (*self.prompt, Message("assistant", self.reference))
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +36,8 @@ class Corpus:
     train: tuple[Row, ...]
     held_out: tuple[Row, ...]
     dropped: dict[str, int] = field(default_factory=dict)
-    """Rows left out, by reason: ``audit_item``, ``duplicate``, ``no_reference``."""
+    """Rows left out, by reason: ``audit_item``, ``near_audit_item``, ``no_reference``,
+    ``duplicate``, ``near_duplicate``."""
 
     @property
     def digest(self) -> str:
@@ -61,41 +46,11 @@ class Corpus:
         for part in (self.train, self.held_out):
             for row in part:
                 turns = [[message.role, message.content] for message in row.messages]
+                if row.rationale is not None:
+                    turns.append(["rationale", row.rationale])
                 hasher.update(json.dumps(turns, sort_keys=True).encode() + b"\n")
             hasher.update(b"--\n")
         return hasher.hexdigest()
-
-
-def read_rows(path: Path) -> tuple[list[Row], str]:
-    """The rows of a JSONL corpus and the sha256 of its bytes.
-
-    A line is ``{"messages": [{"role", "content"}, ...]}``; the final answer is the last message if
-    that is the assistant's, or ``"reference"``. Other keys are kept by their owner and ignored.
-
-    Raises:
-        InputError: naming file, line, what was found and what would do.
-    """
-    try:
-        raw = path.read_bytes()
-        text = raw.decode("utf-8")
-    except OSError as error:
-        raise InputError(
-            f"{path}: cannot be read ({error.strerror}); distill.corpus wants a JSONL file"
-        ) from None
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"{path}: not UTF-8 at byte {error.start}; save the corpus as UTF-8"
-        ) from None
-    rows = [
-        _row(f"{path}, line {number}", number, line)
-        for number, line in enumerate(text.split("\n"), start=1)
-        if line.strip()
-    ]
-    if not rows:
-        raise InputError(
-            f'{path}: holds no conversation; write one {{"messages": [...]}} object a line'
-        )
-    return rows, hashlib.sha256(raw).hexdigest()
 
 
 def normalised(text: str) -> str:
@@ -115,35 +70,32 @@ def prepare(
     held_out: float,
     audit_items: Iterable[Sequence[Message]],
     needs_reference: bool,
+    near_duplicates: float | None = None,
 ) -> Corpus:
     """Read a corpus, leave out what must not be learnt, and hold a share of it out.
 
     Args:
-        path: the JSONL file.
+        path: as `read_rows` takes it.
         held_out: share of the prompts kept for measuring, by hash: a prompt stays on its side
             when rows are added, moved or removed.
         audit_items: the messages of every item the audit may ask.
         needs_reference: whether rows without a reference are of no use.
+        near_duplicates: how alike two rows are that are learnt once; None learns both. What is
+            nearly an audit item is left out either way.
 
     Raises:
         InputError: a malformed line, or nothing left to learn or to hold out.
     """
     rows, sha256 = read_rows(path)
-    forbidden = {text for messages in audit_items for text in asked_texts(messages)}
+    sieve = _Sieve(audit_items, needs_reference, near_duplicates)
     dropped: Counter[str] = Counter()
-    seen: set[tuple[Message, ...]] = set()
     kept: list[Row] = []
     for row in rows:
-        identity = row.messages if needs_reference else row.prompt
-        if not forbidden.isdisjoint(asked_texts(row.prompt)):
-            dropped["audit_item"] += 1
-        elif needs_reference and row.reference is None:
-            dropped["no_reference"] += 1
-        elif identity in seen:
-            dropped["duplicate"] += 1
-        else:
-            seen.add(identity)
+        reason = sieve.refuses(row)
+        if reason is None:
             kept.append(row)
+        else:
+            dropped[reason] += 1
     train = tuple(row for row in kept if not is_held_out(row.prompt, held_out))
     measured = tuple(row for row in kept if is_held_out(row.prompt, held_out))
     reasons = dict(sorted(dropped.items()))
@@ -160,51 +112,49 @@ def prepare(
     return Corpus(path, sha256, len(rows), train, measured, reasons)
 
 
+class _Sieve:
+    """Says of each row, in order, why it is not learnt."""
+
+    def __init__(
+        self,
+        audit_items: Iterable[Sequence[Message]],
+        needs_reference: bool,
+        near_duplicates: float | None,
+    ) -> None:
+        self._needs_reference = needs_reference
+        self._asked: set[str] = set()
+        self._nearly_asked = NearTexts(near_duplicates or NEAR_AUDIT_ITEM)
+        for messages in audit_items:
+            for text in asked_texts(messages) - self._asked:
+                self._asked.add(text)
+                self._nearly_asked.admit(text)
+        self._seen: set[tuple[Message, ...]] = set()
+        self._nearly_seen = None if near_duplicates is None else NearTexts(near_duplicates)
+
+    def refuses(self, row: Row) -> str | None:
+        """The reason, or None; a row that is kept is remembered."""
+        texts = asked_texts(row.prompt)
+        if not self._asked.isdisjoint(texts):
+            return "audit_item"
+        if any(self._nearly_asked.holds(text) for text in texts):
+            return "near_audit_item"
+        if self._needs_reference and row.reference is None:
+            return "no_reference"
+        identity = row.messages if self._needs_reference else row.prompt
+        if identity in self._seen:
+            return "duplicate"
+        self._seen.add(identity)
+        if self._nearly_seen is not None:
+            # A small change of the question that changes the answer is worth learning.
+            kind = normalised(row.reference or "") if self._needs_reference else ""
+            text = "\n".join(message.content for message in row.prompt)
+            if not self._nearly_seen.admit(text, kind):
+                return "near_duplicate"
+        return None
+
+
 def is_held_out(prompt: Sequence[Message], share: float) -> bool:
     """Whether a prompt belongs to the held-out share: a pure function of its words."""
     text = "\x1e".join(f"{message.role}\x1f{normalised(message.content)}" for message in prompt)
     point = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8]) / 2**64
     return point < share
-
-
-def _row(where: str, number: int, line: str) -> Row:
-    try:
-        data = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise InputError(f"{where}: not JSON ({error.msg}); write one object a line") from None
-    messages = data.get("messages") if isinstance(data, dict) else None
-    if not isinstance(messages, list) or not messages:
-        raise InputError(
-            f'{where}: no "messages" list; write {{"messages": [{{"role": "user", '
-            f'"content": "..."}}, ...]}}'
-        )
-    turns = [_message(where, index, message) for index, message in enumerate(messages)]
-    reference = data.get("reference")
-    if reference is not None and not isinstance(reference, str):
-        raise InputError(f'{where}: "reference" is {type(reference).__name__}; write a string')
-    if turns[-1].role == "assistant":
-        if reference is not None:
-            raise InputError(
-                f'{where}: has both a final assistant message and a "reference"; keep one'
-            )
-        reference = turns.pop().content
-    if not turns or turns[-1].role != "user":
-        raise InputError(
-            f"{where}: no user turn before the answer; end the prompt with the user's message"
-        )
-    if reference is not None and not reference.strip():
-        raise InputError(f"{where}: the reference is empty; write an answer or leave it out")
-    return Row(number, tuple(turns), reference)
-
-
-def _message(where: str, index: int, message: Any) -> Message:
-    if (
-        not isinstance(message, dict)
-        or message.get("role") not in _ROLES
-        or not isinstance(message.get("content"), str)
-    ):
-        raise InputError(
-            f"{where}: message {index + 1} is not {{role: system|user|assistant, content: text}}; "
-            "mend or remove the line"
-        )
-    return Message(message["role"], message["content"])

@@ -12,13 +12,12 @@ from typing import Any
 import torch
 import torch.nn.functional as F  # noqa: N812
 
-from ullage.distill.aligned import Aligned, span_divergence
+from ullage.distill.aligned import Aligned, certain, span_divergence
 from ullage.distill.chunked import TeacherAt, head_logits, label_log_probs
-from ullage.distill.module import Reading, trunk
+from ullage.distill.module import Batch, Reading, trunk
 from ullage.distill.outcomes import Outcomes
-from ullage.distill.pairing import NOWHERE, PairedExample, Pairing
-from ullage.distill.vocabulary import require_rows
-from ullage.errors import InputError
+from ullage.distill.pairing import NOWHERE, PairedExample, Pairing, collate_pairs
+from ullage.distill.rendering import Example
 from ullage.models.types import Message
 
 
@@ -38,28 +37,20 @@ class Crossing:
             student: model and tokenizer, with a chat template.
 
         Raises:
-            InputError: a tokenizer cannot say where its tokens lie, or the teacher's has no chat
-                template.
+            InputError: see `Pairing.of`.
         """
-        if teacher[1].chat_template is None:
-            raise InputError(
-                "distill.teacher: its tokenizer has no chat template, so it cannot read "
-                "conversations in its own tokens; give arms.teacher.hf.chat_template"
-            )
         ours, theirs = (
             model.get_output_embeddings().weight.shape[0] for model in (student[0], teacher[0])
         )
-        require_rows("student", student[1].get_vocab(), ours)
-        require_rows("teacher", teacher[1].get_vocab(), theirs)
         pairing = Pairing.of(student[1], teacher[1], (ours, theirs))
         return cls(pairing, BytesTeacher(teacher[0], pairing.outcomes))
 
     def render(
-        self, messages: Sequence[Message], max_length: int, *, final_only: bool = False
+        self, messages: Sequence[Message], max_length: int, **how: Any
     ) -> PairedExample | None:
         """A conversation for both, see `Pairing.render`."""
         reads = getattr(self.teacher.model.config, "max_position_embeddings", sys.maxsize)
-        return self.pairing.render(messages, max_length, reads, final_only=final_only)
+        return self.pairing.render(messages, max_length, reads, **how)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +62,13 @@ class BytesTeacher:
     outcomes: Outcomes
     chunk: int | None = None
     """Positions per application of a head; left out, what suits the device."""
+
+    def expect(self, examples: Sequence[Example]) -> None:
+        """It takes them as they come."""
+
+    def beside(self, examples: Sequence[Example]) -> Batch:
+        """The same conversations in its own tokens, and where the two meet."""
+        return {**collate_pairs([row for row in examples if isinstance(row, PairedExample)])}
 
     @torch.no_grad()
     def says(self, reading: Reading) -> TeacherAt:
@@ -123,11 +121,11 @@ class BytesTeacher:
             next_BU[theirs_BU],
             chunk=self.chunk,
         )
-        value_C, slope_C = _valued(
-            log_p_N.new_zeros(spans).index_add(0, span_BU[theirs_BU], log_p_N),
-            log_q_N.new_zeros(spans).index_add(0, span_BT[ours_BT], log_q_N),
-        )
+        log_p_C = log_p_N.new_zeros(spans).index_add(0, span_BU[theirs_BU], log_p_N)
+        log_q_C = log_q_N.new_zeros(spans).index_add(0, span_BT[ours_BT], log_q_N)
+        value_C, slope_C = _valued(log_p_C, log_q_C)
         first_BT = ours_BT & (span_BT != F.pad(span_BT, (1, 0), value=NOWHERE)[:, :-1])
+        reading.clamped["spans"] += int(certain(log_p_C, log_q_C)[span_BT[first_BT]].sum())
         value_BT, slope_BT = (
             torch.where(where, per_span[span_BT.clamp_min(0)], 0.0)
             for where, per_span in ((first_BT, value_C), (ours_BT, slope_C))

@@ -7,25 +7,33 @@ import math
 import shutil
 import signal
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import torch
+from accelerate.utils import send_to_device
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch.utils.data import Sampler
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
+from transformers.integrations.integration_utils import TensorBoardCallback
+from transformers.trainer import TRAINER_STATE_NAME
+from transformers.trainer_callback import TrainerState
 
 from ullage.config.models import Distill
 from ullage.distill.checkpoint import quiet
-from ullage.distill.module import DistillationModule, collate
+from ullage.distill.lora import additions, is_adapted
+from ullage.distill.module import Batch, DistillationModule
 from ullage.distill.muon import Muon
-from ullage.distill.objectives import IGNORED
+from ullage.distill.objectives import Objective, label_counts
 from ullage.distill.own import OwnWords
+from ullage.distill.processes import ALONE, Processes
 from ullage.distill.recipe import planned_steps
 from ullage.distill.rendering import Example
 from ullage.distill.result import Progress, Report, Stopped
@@ -66,16 +74,46 @@ def stop_on_signal() -> Iterator[Stop]:
         restore()
 
 
+BLANK = -1
+"""A row with nothing to learn. The last of a dataset's rows, by its index as by its name."""
+
+_POOL = 32
+"""Batches whose rows are sorted by length together."""
+
+
 class RowOrder(Sampler[int]):
     """Rows in random order, similar lengths together: a pure function of seed and epoch.
 
     Trainer's own grouping draws from the global generator, which a resumed epoch cannot replay.
     """
 
-    def __init__(self, lengths: Sequence[int], batch_size: int, seed: int) -> None:
+    def __init__(
+        self,
+        lengths: Sequence[int],
+        batch_size: int,
+        seed: int,
+        announce: Callable[[list[int]], None] | None = None,
+        *,
+        grouped: bool = True,
+        multiple: int = 1,
+    ) -> None:
+        """Order rows.
+
+        Args:
+            lengths: of the rows, in tokens.
+            batch_size: rows of a step.
+            seed: of the order.
+            announce: told the rows of an epoch as it begins.
+            grouped: whether rows of similar length share a batch.
+            multiple: the number of rows is filled up to one of it with `BLANK`, so that each of
+                several processes has as many batches.
+        """
+        self._pool = batch_size * (_POOL if grouped else 1)
+        self._announce = announce
         self._lengths = lengths
         self._batch_size = batch_size
         self._seed = seed
+        self._blanks = -len(lengths) % multiple
         self._epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -83,15 +121,14 @@ class RowOrder(Sampler[int]):
         self._epoch = epoch
 
     def __len__(self) -> int:
-        return len(self._lengths)
+        return len(self._lengths) + self._blanks
 
     def __iter__(self) -> Iterator[int]:
         generator = torch.Generator().manual_seed((self._seed << 20) + self._epoch)
         order = torch.randperm(len(self._lengths), generator=generator).tolist()
-        pool = self._batch_size * 32
         batches = []
-        for start in range(0, len(order), pool):
-            rows = sorted(order[start : start + pool], key=lambda row: -self._lengths[row])
+        for start in range(0, len(order), self._pool):
+            rows = sorted(order[start : start + self._pool], key=lambda row: -self._lengths[row])
             batches += [
                 rows[first : first + self._batch_size]
                 for first in range(0, len(rows), self._batch_size)
@@ -99,10 +136,12 @@ class RowOrder(Sampler[int]):
         # A short batch anywhere but last would shift every batch after it.
         whole = [batch for batch in batches if len(batch) == self._batch_size]
         short = [batch for batch in batches if len(batch) < self._batch_size]
-        for index in torch.randperm(len(whole), generator=generator).tolist():
-            yield from whole[index]
-        for batch in short:
-            yield from batch
+        shuffled = torch.randperm(len(whole), generator=generator).tolist()
+        rows = [row for batch in [*(whole[index] for index in shuffled), *short] for row in batch]
+        rows += [BLANK] * self._blanks
+        if self._announce is not None:
+            self._announce(rows)
+        yield from rows
 
 
 @dataclass(slots=True)
@@ -110,22 +149,27 @@ class Tally:
     """Sums of loss terms over labels since the last `take`."""
 
     sums: dict[str, float] = field(default_factory=dict)
-    labels: int = 0
+    labels: list[int] = field(default_factory=lambda: [0, 0, 0])
+    """As `label_counts` has them."""
 
-    def add(self, outputs: dict[str, torch.Tensor], labels: int) -> None:
-        """Count one batch."""
+    def add(self, outputs: dict[str, torch.Tensor], labels: torch.Tensor) -> None:
+        """Count one batch and its `label_counts`."""
         for name, value in outputs.items():
             if name != "loss":
                 self.sums[name] = self.sums.get(name, 0.0) + float(value)
-        self.labels += labels
+        self.labels = [sum(both) for both in zip(self.labels, labels.tolist(), strict=True)]
 
-    def means(self) -> dict[str, float]:
-        """Of each term, per label."""
-        return {name: total / max(self.labels, 1) for name, total in self.sums.items()}
+    def means(self, objective: Objective) -> dict[str, float]:
+        """Each term per label it counts at."""
+        return objective.mean(self.sums, self.labels)
 
 
 _BESIDE = "beside.safetensors"
-"""In a checkpoint: what is trained beside the student and is no part of it."""
+"""In a checkpoint: what is trained beside the student and is no part of it, or is added to it."""
+HELD_OUT = "held_out_"
+"""What names in the Trainer's log begin with that are measured on held-out rows."""
+_COUNTED = "counted.json"
+"""In a checkpoint: what was cut down or cut off so far."""
 
 
 class DistillationTrainer(Trainer):
@@ -148,10 +192,32 @@ class DistillationTrainer(Trainer):
         self.tally = Tally()
         self.tokens = 0
         """Tokens read in this session, padding not counted."""
+        self.clipped = 0
+        """Steps whose gradient was longer than ``max_grad_norm``, in all sessions."""
+        self.clamped: Counter[str] = Counter()
+        """As `DistillationModule.clamped`, in all sessions and processes."""
+        self.gradient = 0.0
+        """Length of the last step's."""
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
-        batch = self.args.train_batch_size * self.args.gradient_accumulation_steps
-        return RowOrder(self._lengths, batch, self.args.seed)
+        return self._row_order(self._announce)
+
+    def _row_order(self, announce: Callable[[list[int]], None] | None = None) -> RowOrder:
+        module: Any = self.accelerator.unwrap_model(self.model)
+        together = self.args.train_batch_size * self.args.world_size
+        return RowOrder(
+            self._lengths,
+            together * self.args.gradient_accumulation_steps,
+            self.args.seed,
+            announce,
+            grouped=not module.packing,
+            multiple=together if self.args.world_size > 1 else 1,
+        )
+
+    def _announce(self, rows: list[int]) -> None:
+        module: Any = self.accelerator.unwrap_model(self.model)
+        numbered: Any = self.train_dataset
+        module.expect([numbered[row][1] for row in rows])
 
     def _rows_of(self, step: int) -> list[int]:
         """Rows that a step reads; none after the last."""
@@ -160,7 +226,7 @@ class DistillationTrainer(Trainer):
         rows = self.args.train_batch_size * self.args.gradient_accumulation_steps
         epoch, place = divmod(step, -(-len(self._lengths) // rows))
         if self._order[0] != epoch:
-            order = RowOrder(self._lengths, rows, self.args.seed)
+            order = self._row_order()
             order.set_epoch(epoch)
             self._order = (epoch, list(order))
         return self._order[1][place * rows : (place + 1) * rows]
@@ -173,22 +239,47 @@ class DistillationTrainer(Trainer):
         batches, items = super().get_batch_samples(epoch_iterator, num_batches, device)
         if self._own is None or not batches:
             return batches, items
-        if self.accelerator.num_processes > 1:
-            raise InputError(
-                "distill.on_policy: answers are written in one process, this run has "
-                f"{self.accelerator.num_processes}; run it in one"
-            )
         module: Any = self.accelerator.unwrap_model(self.model)
         step = self.state.global_step
         read = sorted(row for batch in batches for row in batch["rows"].tolist())
         assert read == sorted(self._rows_of(step)), "answers were written for other rows"  # noqa: S101
         self._own.refresh(step, self._rows_of, module.student)
         batches = [
-            _collate_rows([(row, self._own.read(row)) for row in batch["rows"].tolist()])
+            _collate_rows(module, [(row, self._own.read(row)) for row in batch["rows"].tolist()])
             for batch in batches
         ]
-        batches = [{name: one.to(device) for name, one in batch.items()} for batch in batches]
+        batches = [send_to_device(batch, device) for batch in batches]
         return batches, self._get_num_items_in_batch(batches, device)
+
+    def _get_num_items_in_batch(self, batch_samples: list[Any], device: Any) -> Any:
+        """`label_counts` of a step: terms on a part of the tokens are means over that part."""
+        if not batch_samples:
+            return None
+        counts = [label_counts(batch["labels"], batch["rationale"]) for batch in batch_samples]
+        return self.of_all(torch.stack(counts).sum(dim=0).to(device))
+
+    def of_all(self, numbers: torch.Tensor) -> torch.Tensor:
+        """Their sum over all processes."""
+        if self.args.world_size == 1:
+            return numbers
+        summed: torch.Tensor = self.accelerator.reduce(numbers, reduction="sum")
+        return summed
+
+    def gather_tally(self, *, stop: bool) -> bool:
+        """Count what all processes have seen, and hear whether one of them is to stop."""
+        names = list(self.tally.sums)
+        told = [float(stop), *self.tally.labels, *(self.tally.sums[name] for name in names)]
+        stops, *seen = self.of_all(
+            torch.tensor(told, dtype=torch.float64, device=self.args.device)
+        ).tolist()
+        self.tally.labels = [int(count) for count in seen[:3]]
+        self.tally.sums = dict(zip(names, seen[3:], strict=True))
+        return bool(stops)
+
+    @property
+    def is_sharded(self) -> bool:
+        """Whether each process holds a part of the weights alone."""
+        return bool(self.is_fsdp_enabled or self.is_deepspeed_enabled)
 
     def create_optimizer(self, model: Any = None) -> Any:
         """The recipe's."""
@@ -207,10 +298,9 @@ class DistillationTrainer(Trainer):
         num_items_in_batch: Any = None,
     ) -> Any:
         """The loss of a batch, counted on its way."""
-        lengths = inputs.pop("lengths")
         inputs.pop("rows")
-        self.tokens += int(lengths.sum())
-        labels = int((inputs["labels"] != IGNORED).sum())
+        self.tokens += int(inputs["lengths"].sum())
+        labels = label_counts(inputs["labels"], inputs["rationale"])
         # By steps and not by what was seen since: a resumed run reads the same weights.
         module = self.accelerator.unwrap_model(model)
         module.at(self.state.global_step / self.state.max_steps)
@@ -220,28 +310,48 @@ class DistillationTrainer(Trainer):
         self.tally.add(outputs, labels)
         return (loss, outputs) if return_outputs else loss
 
+    def _clip_grad_norm(self, model: Any) -> Any:
+        trainer: Any = super()
+        norm = trainer._clip_grad_norm(model)
+        # DeepSpeed cuts by itself, and says nothing here.
+        self.gradient = 0.0 if norm is None else float(norm)
+        self.clipped += self.gradient > self.args.max_grad_norm
+        module: Any = self.accelerator.unwrap_model(self.model)
+        # Whatever may cut counts in every step, if only 0: all processes have the same names.
+        for what, count in sorted(module.clamped.items()):
+            self.clamped[what] += int(self.of_all(torch.tensor(count, device=self.args.device)))
+        module.clamped.clear()
+        return norm
+
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         module: Any = self.accelerator.unwrap_model(self.model)
         weights = module.state_dict() if state_dict is None else state_dict
         folder = Path(output_dir or self.args.output_dir or ".")
-        with quiet():
-            module.student.save_pretrained(
-                folder,
-                state_dict=None if state_dict is None else _under("student.", weights),
-                is_main_process=self.args.should_save,
-            )
-        if (beside := _under("inner.", weights)) and self.args.should_save:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not is_adapted(module.student):
+            with quiet():
+                module.student.save_pretrained(
+                    folder,
+                    state_dict=None if state_dict is None else _under("student.", weights),
+                    is_main_process=self.args.should_save,
+                )
+        beside = _under("inner.", weights) | additions(weights)
+        if beside and self.args.should_save:
             save_file(beside, folder / _BESIDE)
+        if self.args.should_save:
+            counted = {"clipped": self.clipped, "clamped": self.clamped}
+            (folder / _COUNTED).write_text(json.dumps(counted), encoding="utf-8")
         if self._own is not None and self.args.should_save:
             self._own.save(folder)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         module: Any = self.accelerator.unwrap_model(self.model)
-        super()._load_from_checkpoint(resume_from_checkpoint, model=module.student)
-        module.student.tie_weights()
-        beside = Path(resume_from_checkpoint) / _BESIDE
-        if beside.exists():
-            module.inner.load_state_dict(load_file(beside))
+        if not is_adapted(module.student):
+            super()._load_from_checkpoint(resume_from_checkpoint, model=module.student)
+            module.student.tie_weights()
+        counted = json.loads((Path(resume_from_checkpoint) / _COUNTED).read_bytes())
+        self.clipped, self.clamped = counted["clipped"], Counter(counted["clamped"])
+        load_beside(module, Path(resume_from_checkpoint))
         if self._own is not None:
             self._own.load(Path(resume_from_checkpoint))
 
@@ -249,9 +359,18 @@ class DistillationTrainer(Trainer):
 class _Watch(TrainerCallback):
     """Reports each step and turns a wish to stop into a checkpoint."""
 
-    def __init__(self, stop: Stop, report: Report | None) -> None:
+    def __init__(
+        self,
+        stop: Stop,
+        report: Report | None,
+        measure: Callable[[], dict[str, float]] | None,
+        recipe: Distill,
+    ) -> None:
         self._stop = stop
         self._report = report
+        self._measure = measure
+        self._every = recipe.evaluate_steps
+        self._tracked = bool(recipe.report_to)
         self._started = 0.0
         self._first_step = 0
         self.trainer: DistillationTrainer | None = None
@@ -263,18 +382,30 @@ class _Watch(TrainerCallback):
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         trainer = self.trainer
         assert trainer is not None  # noqa: S101 - set right after construction
-        terms = trainer.tally.means()
+        module: Any = trainer.accelerator.unwrap_model(trainer.model)
+        wanted = trainer.gather_tally(stop=self._stop.wanted)
+        terms = trainer.tally.means(module.objective)
         trainer.tally = Tally()
         if not all(math.isfinite(value) for value in terms.values()):
             raise InputError(
                 f"distill: the loss is {terms} at step {state.global_step}; lower "
                 "distill.learning_rate or use dtype: float32"
             )
-        if self._stop.wanted and state.global_step < state.max_steps:
+        if not math.isfinite(trainer.gradient):
+            raise InputError(
+                f"distill: the gradient's length is {trainer.gradient} at step "
+                f"{state.global_step}; lower distill.learning_rate or use dtype: float32"
+            )
+        if wanted and state.global_step < state.max_steps:
             control.should_save = True
             control.should_training_stop = True
+        seconds = max(time.monotonic() - self._started, 1e-9)
+        if self._tracked:
+            told = {"loss": module.objective.loss(terms), **terms}
+            trainer.log({**told, "tokens_per_second": trainer.tokens / seconds})
+        if self._every is not None and state.global_step % self._every == 0:
+            self._evaluate(trainer, module, state)
         if self._report is not None:
-            seconds = max(time.monotonic() - self._started, 1e-9)
             left = state.max_steps - state.global_step
             self._report(
                 Progress(
@@ -287,6 +418,16 @@ class _Watch(TrainerCallback):
                 )
             )
 
+    def _evaluate(self, trainer: DistillationTrainer, module: Any, state: Any) -> None:
+        """One point of the curve, left in the Trainer's own log, which checkpoints keep."""
+        if self._measure is None or state.global_step == state.max_steps:
+            # The last point is measured when all is done.
+            return
+        found = self._measure()
+        module.train()
+        module.at(state.global_step / state.max_steps)
+        trainer.log({f"{HELD_OUT}{name}": value for name, value in found.items()})
+
 
 @dataclass(frozen=True, slots=True)
 class Trained:
@@ -297,6 +438,14 @@ class Trained:
     """Step this session started at."""
     tokens: int
     """Read in this session."""
+    clipped: int
+    """Steps whose gradient was cut down to norm 1."""
+    clamped: dict[str, int]
+    """Numbers that were cut off, by what they are."""
+    curve: tuple[dict[str, float], ...]
+    """What was measured on the way: each ``step`` with its terms."""
+    parted: Path | None = None
+    """Where the whole weights are, if each process is left with a part of them (FSDP, ZeRO)."""
 
 
 def train(
@@ -309,6 +458,9 @@ def train(
     stop: Stop,
     report: Report | None = None,
     own: OwnWords | None = None,
+    measure: Callable[[], dict[str, float]] | None = None,
+    processes: Processes = ALONE,
+    logs: Path | None = None,
 ) -> Trained:
     """Train until done or stopped, from the last whole checkpoint where there is one.
 
@@ -321,31 +473,41 @@ def train(
         stop: looked at after every step.
         report: called after every step.
         own: of on-policy recipes.
+        measure: the terms on held-out rows, for the curve.
+        processes: that train together, each on its share of every step.
+        logs: folder for TensorBoard; left out, a folder of the checkpoints'.
 
     Raises:
         Stopped: the wish was granted; a checkpoint is on disk.
         InputError: the loss is not finite.
         InfrastructureError: a checkpoint cannot be written.
     """
-    watch = _Watch(stop, report)
-    steps = planned_steps(recipe, len(examples))
+    watch = _Watch(stop, report, measure, recipe)
+    if recipe.gradient_checkpointing:
+        student = module.student
+        # The second is the first's name in older versions of transformers.
+        enable = getattr(student, "activation_checkpointing_enable", None)
+        (enable or student.gradient_checkpointing_enable)({"use_reentrant": False})
+    steps = planned_steps(recipe, len(examples), processes.size)
     trainer = DistillationTrainer(
         lengths=[len(example.ids) for example in examples],
         optimiser=recipe.optimiser,
         own=own,
         model=module,
         args=_arguments(recipe, steps, seed, checkpoints),
-        train_dataset=list(enumerate(examples)),
-        data_collator=_collate_rows,
-        callbacks=[watch],
+        train_dataset=[*enumerate(examples), (BLANK, examples[0].blank())],
+        data_collator=partial(_collate_rows, module),
+        callbacks=[watch, *_shown(recipe, logs, processes)],
     )
     watch.trainer = trainer
-    last = last_checkpoint(checkpoints)
+    last = processes.first(lambda: last_checkpoint(checkpoints))
+    _require_whole_weights(trainer, recipe)
     resumed_from = 0 if last is None else _step_of(last)
     if last is not None and resumed_from == steps:
         # The Trainer would take one more step before it saw that none was left.
         trainer._load_from_checkpoint(str(last))
-        return Trained(steps, resumed_from, 0)
+        state = TrainerState.load_from_json(str(last / TRAINER_STATE_NAME))
+        return _trained(trainer, state, resumed_from)
     try:
         trainer.train(resume_from_checkpoint=None if last is None else str(last))
     except (OSError, SafetensorError) as error:
@@ -358,7 +520,34 @@ def train(
             f"stopped at step {trainer.state.global_step} of {steps}, which is saved; run the same "
             "command to go on"
         )
-    return Trained(steps, resumed_from, trainer.tokens)
+    whole = checkpoints / f"checkpoint-{steps}" if trainer.is_sharded else None
+    return _trained(trainer, trainer.state, resumed_from, whole)
+
+
+def _trained(
+    trainer: DistillationTrainer, state: TrainerState, resumed_from: int, whole: Path | None = None
+) -> Trained:
+    curve = (
+        {
+            "step": entry["step"],
+            **{
+                name.removeprefix(HELD_OUT): value
+                for name, value in entry.items()
+                if name.startswith(HELD_OUT)
+            },
+        }
+        for entry in state.log_history
+        if f"{HELD_OUT}loss" in entry
+    )
+    return Trained(
+        state.global_step,
+        resumed_from,
+        trainer.tokens,
+        trainer.clipped,
+        dict(trainer.clamped),
+        tuple(curve),
+        whole,
+    )
 
 
 @torch.no_grad()
@@ -381,6 +570,7 @@ def mean_terms(
 
     Raises:
         Stopped: asked to; nothing is kept of a half-done measurement.
+        InputError: a term is not finite.
     """
     module.eval()
     # Those of the end, also for what came before it: only so are the two sums comparable.
@@ -388,18 +578,58 @@ def mean_terms(
     device = next(module.parameters()).device
     ordered = sorted(examples, key=lambda example: (len(example.ids), example.ids))
     tally = Tally()
+    module.expect(ordered)
     for start in range(0, len(ordered), recipe.batch_size):
         if stop.wanted:
             raise Stopped("stopped while measuring; run the same command to go on")
-        batch = collate(ordered[start : start + recipe.batch_size])
-        batch = {name: tensor.to(device) for name, tensor in batch.items()}
+        batch = send_to_device(module.collate(ordered[start : start + recipe.batch_size]), device)
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=recipe.dtype == "bfloat16"):
-            tally.add(module(**batch), int((batch["labels"] != IGNORED).sum()))
+            tally.add(module(**batch), label_counts(batch["labels"], batch["rationale"]))
         if report is not None:
             report(min(start + recipe.batch_size, len(ordered)), len(ordered))
-    means = tally.means()
-    weighted = sum(weight * means[name] for name, weight in module.objective.weights.items())
-    return {"loss": weighted, **means}
+    means = tally.means(module.objective)
+    if not all(math.isfinite(value) for value in means.values()):
+        raise InputError(
+            f"distill: the loss on {len(ordered)} rows that are measured is {means}; use dtype: "
+            "float32, or another divergence"
+        )
+    return {"loss": module.objective.loss(means), **means}
+
+
+def _shown(recipe: Distill, logs: Path | None, processes: Processes) -> list[TrainerCallback]:
+    """TensorBoard's callback, told where to write: its own choice is thrown away in the end."""
+    if "tensorboard" not in recipe.report_to or not processes.is_first:
+        return []
+    callback: Any = TensorBoardCallback
+    board = callback()
+    if board.logging_dir is None and logs is not None:
+        board.logging_dir = str(logs)
+    return [board]
+
+
+def _require_whole_weights(trainer: DistillationTrainer, recipe: Distill) -> None:
+    """Refuse to share out weights where they are wanted whole, or never put together again."""
+    if trainer.is_sharded and recipe.lora is not None:
+        raise InputError(
+            "distill.lora: additions are saved whole, and FSDP or DeepSpeed shares them out; train "
+            "all weights, or without sharding: what lora trains fits many times over"
+        )
+    if trainer.is_sharded and recipe.evaluate_steps is not None:
+        raise InputError(
+            "distill.evaluate_steps: whole weights are measured, and FSDP or DeepSpeed shares them "
+            "out until the end; leave it out"
+        )
+    if trainer.is_sharded and recipe.optimiser == "muon":
+        raise InputError(
+            "distill.optimiser: muon wants whole matrices, and FSDP or DeepSpeed shares them out; "
+            "use adamw"
+        )
+    plugin = trainer.accelerator.state.fsdp_plugin if trainer.is_fsdp_enabled else None
+    if plugin is not None and "FULL_STATE_DICT" not in str(plugin.state_dict_type):
+        raise InputError(
+            f"accelerate's configuration: fsdp_state_dict_type is {plugin.state_dict_type}, and a "
+            "student is one whole; set FULL_STATE_DICT"
+        )
 
 
 def last_checkpoint(folder: Path) -> Path | None:
@@ -418,6 +648,18 @@ def last_checkpoint(folder: Path) -> Path | None:
     return max(whole, key=_step_of, default=None)
 
 
+def load_beside(module: DistillationModule, checkpoint: Path) -> None:
+    """Take up what is trained beside the student."""
+    beside = checkpoint / _BESIDE
+    if beside.exists():
+        weights = load_file(beside)
+        added = additions(weights)
+        module.load_state_dict(added, strict=False)
+        module.inner.load_state_dict(
+            {name: tensor for name, tensor in weights.items() if name not in added}
+        )
+
+
 def _under(prefix: str, weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Weights of one part of the module, by the names they have within it."""
     return {
@@ -431,14 +673,13 @@ def _step_of(checkpoint: Path) -> int:
     return int(checkpoint.name.rpartition("-")[2])
 
 
-def _collate_rows(numbered: Sequence[tuple[int, Example]]) -> dict[str, torch.Tensor]:
+def _collate_rows(module: DistillationModule, numbered: Sequence[tuple[int, Example]]) -> Batch:
     rows, examples = zip(*numbered, strict=True)
-    lengths = torch.tensor([len(example.ids) for example in examples])
-    return {**collate(examples), "lengths": lengths, "rows": torch.tensor(rows)}
+    return {**module.collate(examples), "rows": torch.tensor(rows)}
 
 
 def _arguments(recipe: Distill, steps: int, seed: int, checkpoints: Path) -> TrainingArguments:
-    return TrainingArguments(
+    arguments = TrainingArguments(
         output_dir=str(checkpoints),
         per_device_train_batch_size=recipe.batch_size,
         gradient_accumulation_steps=recipe.gradient_accumulation,
@@ -458,7 +699,13 @@ def _arguments(recipe: Distill, steps: int, seed: int, checkpoints: Path) -> Tra
         logging_nan_inf_filter=False,
         remove_unused_columns=False,
         dataloader_pin_memory=torch.cuda.is_available(),
+        # Every weight is used in every step; looking for others takes time.
+        ddp_find_unused_parameters=False,
         disable_tqdm=True,
-        report_to="none",
+        report_to=[name for name in recipe.report_to if name != "tensorboard"],
+        run_name=checkpoints.parent.stem,
         log_level="error",
     )
+    # A process that finds several GPUs would split batches among threads, but not the teacher.
+    arguments._n_gpu = min(arguments.n_gpu, 1)
+    return arguments

@@ -36,9 +36,17 @@ def attention_kl(student_NAT: torch.Tensor, teacher_NAT: torch.Tensor) -> torch.
         student_NAT: weights that sum to 1 over T.
         teacher_NAT: likewise, as many heads.
     """
-    tiny = torch.finfo(student_NAT.dtype).tiny
+    tiny = _tiny(student_NAT)
     ratio_NAT = teacher_NAT.clamp_min(tiny).log() - student_NAT.clamp_min(tiny).log()
     return (teacher_NAT * ratio_NAT).sum(dim=-1).mean(dim=-1)
+
+
+def attention_cut(student_NAT: torch.Tensor, teacher_NAT: torch.Tensor) -> int:
+    """Weights that the student's softmax rounds to nothing, and the teacher's does not.
+
+    Their share of `attention_kl` is infinite, and taken as if they were the least normal number.
+    """
+    return int(((student_NAT < _tiny(student_NAT)) & (teacher_NAT > 0)).sum())
 
 
 def distances(student_RH: torch.Tensor, teacher_RG: torch.Tensor) -> torch.Tensor:
@@ -97,6 +105,10 @@ def fitted(student_NH: torch.Tensor, teacher_NG: torch.Tensor) -> torch.Tensor:
     gram_HH.diagonal().add_(ridge)
     map_HG: torch.Tensor = torch.linalg.solve(gram_HH, s_NH.T @ t_NG)
     return map_HG.T
+
+
+def _tiny(like: torch.Tensor) -> float:
+    return torch.finfo(like.dtype).tiny
 
 
 def _relative_distances(rows_RH: torch.Tensor) -> torch.Tensor:

@@ -9,6 +9,7 @@ student, and is no part of it: it is left behind when the student is saved.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -39,6 +40,8 @@ class Inner(nn.Module, ABC):
         super().__init__()
         self.pairs = pairs
         self._attention = attention
+        self.clamped: Counter[str] = Counter()
+        """See `DistillationModule.clamped`."""
 
     def wanted(self, of: int) -> Wanted:
         """Layers to listen to in the student (`of` 0) or the teacher (1)."""
@@ -108,6 +111,8 @@ class AttentionMaps(Inner):
         ]
         if self._mean_of_heads:
             maps_NAT = [one.mean(dim=1, keepdim=True) for one in maps_NAT]
+        if self.training:
+            self.clamped["attention_weights"] += features.attention_cut(*maps_NAT)
         return features.attention_kl(*maps_NAT).sum()
 
 

@@ -9,43 +9,48 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
+from accelerate.utils import send_to_device
 
 from ullage.config.models import Arm
 from ullage.distill import ledger as ledgers
 from ullage.distill.account import account
-from ullage.distill.checkpoint import finished_folder, load_model, load_tokenizer, save_model
-from ullage.distill.corpus import Row
+from ullage.distill.cached import CachedTeacher
+from ullage.distill.checkpoint import finished_folder, load_model, save_model
 from ullage.distill.crossing import Crossing
-from ullage.distill.engine import Stop, mean_terms, stop_on_signal, train
+from ullage.distill.engine import (
+    Stop,
+    Trained,
+    load_beside,
+    mean_terms,
+    stop_on_signal,
+    train,
+)
 from ullage.distill.job import Job, identity
+from ullage.distill.learnt import RenderedRows, rendered
+from ullage.distill.loaded import LoadedTeacher
+from ullage.distill.lora import ADAPTER, adapt, fold, trained_parameters
 from ullage.distill.module import (
     Batch,
     DistillationModule,
-    LogitsTeacher,
-    collate,
+    Teacher,
     require_plain_head,
 )
 from ullage.distill.own import OwnWords, Writer, turn_ends
+from ullage.distill.packing import require_blind_rows
 from ullage.distill.rendering import Example, render
 from ullage.distill.result import Progress, Report, Stage
-from ullage.distill.signals import Signal
-from ullage.distill.students import aligned, load_base, make_base
+from ullage.distill.signals import IN_WORDS
+from ullage.distill.students import load_base, make_base
+from ullage.distill.teaching import crossing_of, teacher_of
 from ullage.distill.terms import build_objective
 from ullage.errors import InputError
 from ullage.models.hf.load import pick_device
 
 _FITTED_ROWS = 256
 """Rows whose states projections are fitted to: at some tokens a row, more than states are wide."""
-
-
-class RenderedRows(NamedTuple):
-    """Rows as tokens, and what became of the others."""
-
-    examples: list[Example]
-    counts: dict[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +61,12 @@ class Watched:
     report: Report | None
 
 
-def make_student(job: Job, report: Report | None) -> dict[str, Any]:
+def make_student(job: Job, loaded: LoadedTeacher, report: Report | None) -> dict[str, Any]:
     """Make base and student, each part picked up where an earlier session left it.
 
     Args:
         job: its corpus has every reference that is to be learnt.
+        loaded: the teacher; loaded here, unless it is already, where its weights are needed.
         report: told of every step.
 
     Returns:
@@ -71,28 +77,35 @@ def make_student(job: Job, report: Report | None) -> dict[str, Any]:
         Stopped: asked to stop; what was done is kept.
     """
     started = time.monotonic()
-    base = make_base(job.recipe, job.root, job.start_identity)
+    processes = job.processes
+    base = processes.first(lambda: make_base(job.recipe, job.root, job.start_identity))
     with stop_on_signal() as stop:
         watched = Watched(stop, report)
         student, tokenizer = load_base(job.recipe)
         require_plain_head(student, "student")
-        crossing = _crossing(job, student, tokenizer)
-        reads = partial(render, tokenizer) if crossing is None else crossing.render
-        rows = {
-            "train": _rendered(job, reads, job.corpus.train),
-            "held_out": _rendered(job, reads, job.corpus.held_out),
-        }
+        if job.recipe.settings.packing:
+            require_blind_rows(student, "student")
+        if job.recipe.settings.lora is not None:
+            adapt(student, job.recipe.settings.lora, job.recipe.seed)
+        crossing = crossing_of(job, loaded, (student, tokenizer))
+        rows = rendered(job, partial(render, tokenizer) if crossing is None else crossing.render)
         if not rows["train"].examples:
             raise InputError(
                 f"{job.corpus.path}: no row has a supervised token within distill.max_length "
                 f"{job.recipe.settings.max_length} ({rows['train'].counts}); raise it"
             )
-        module = _module(job, student, tokenizer, crossing).to(pick_device("auto"))
+        asked = [example for part in rows.values() for example in part.examples]
+        teacher = teacher_of(
+            job, loaded, (student, tokenizer), crossing, asked, stop=stop, report=report
+        )
+        module = _module(job, student, teacher).to(pick_device("auto"))
         module.suit_attention(job.recipe.settings.batch_size, job.recipe.settings.max_length)
         module.fit_projections(_first_batches(job, module, rows["train"].examples))
         writer = _writer(job, tokenizer, rows["train"].examples)
         own = None if writer is None else OwnWords(writer, rows["train"].examples)
-        before = _before(job, module, rows["held_out"].examples, watched, writer)
+        before = processes.first(
+            lambda: _before(job, module, rows["held_out"].examples, watched, writer)
+        )
         trained = train(
             module,
             rows["train"].examples,
@@ -102,77 +115,45 @@ def make_student(job: Job, report: Report | None) -> dict[str, Any]:
             stop=stop,
             report=report,
             own=own,
+            measure=_measure(job, module, rows["held_out"].examples),
+            processes=processes,
+            logs=job.recipe.paths.logs,
         )
-        made = {
-            "tokens": {name: part.counts for name, part in rows.items()},
-            "steps": trained.steps,
-            "loss": _losses(job, module, rows, before, watched, writer),
-            "own_words": None if own is None else own.written,
-        }
-        if crossing is not None:
-            made["alignment"] = _account(job, crossing, rows)
-    timing = {
-        "seconds_this_session": round(time.monotonic() - started, 1),
-        "resumed_from_step": trained.resumed_from,
-        "tokens_this_session": trained.tokens,
-    }
-    return _finish(job, module, tokenizer, _origin(base) | made, timing)
+
+        def finished() -> dict[str, Any]:
+            whole = module
+            if trained.parted is not None:
+                whole = _whole(job, module, teacher, trained.parted)
+            made = {
+                "tokens": {name: part.counts for name, part in rows.items()},
+                "steps": trained.steps,
+                "steps_clipped": trained.clipped,
+                "clamped": trained.clamped,
+                "cache": teacher.facts() if isinstance(teacher, CachedTeacher) else None,
+                "loss": _losses(job, whole, rows, before, watched, writer),
+                "curve": _curve(job, trained, before["base_held_out"]),
+                "own_words": None if own is None else own.written,
+            }
+            if crossing is not None:
+                made["alignment"] = _account(job, crossing, rows)
+            timing = {
+                "seconds_this_session": round(time.monotonic() - started, 1),
+                "resumed_from_step": trained.resumed_from,
+                "tokens_this_session": trained.tokens,
+            }
+            return _finish(job, whole, tokenizer, _origin(base) | made, timing)
+
+        return processes.first(finished)
 
 
-def _rendered(job: Job, reads: Callable[..., Example | None], rows: Sequence[Row]) -> RenderedRows:
-    settings = job.recipe.settings
-    counts = dict.fromkeys(
-        (
-            "rows",
-            "read",
-            "supervised",
-            "masked",
-            "rows_truncated",
-            "supervised_cut",
-            "rows_without_label",
-            "rows_template_rewrites",
-        ),
-        0,
-    )
-    examples = []
-    for row in rows:
-        example = reads(
-            row.messages,
-            settings.max_length,
-            # Earlier assistant turns of a prompt are the corpus's words, not the teacher's.
-            final_only=job.recipe.asks_answers,
-        )
-        if example is None:
-            counts["rows_template_rewrites"] += 1
-            continue
-        counts["rows_truncated"] += example.truncated
-        counts["supervised_cut"] += example.cut
-        if example.supervised == 0:
-            counts["rows_without_label"] += 1
-            continue
-        examples.append(example)
-        counts["rows"] += 1
-        counts["read"] += len(example.ids)
-        counts["supervised"] += example.supervised
-    counts["masked"] = counts["read"] - counts["supervised"]
-    return RenderedRows(examples, counts)
-
-
-def _teacher(job: Job) -> tuple[Any, Any]:
-    """Model and tokenizer of a teacher whose weights are needed."""
-    recipe = job.recipe
-    dtype = torch.bfloat16 if recipe.settings.dtype == "bfloat16" else torch.float32
-    teacher = load_model(recipe.teacher, job.root, "distill.teacher", dtype)
-    teacher.to(pick_device("auto"))
-    require_plain_head(teacher, "teacher")
-    return teacher, load_tokenizer(recipe.teacher, job.root, "distill.teacher")
-
-
-def _crossing(job: Job, student: Any, tokenizer: Any) -> Crossing | None:
-    """Teacher and student side by side, where each reads its own tokens."""
-    if job.recipe.alignment != "bytes":
-        return None
-    return Crossing.of(_teacher(job), (student, tokenizer))
+def _whole(
+    job: Job, module: DistillationModule, teacher: Teacher | None, checkpoint: Path
+) -> DistillationModule:
+    """The module with whole weights, of which training left each process a part."""
+    arm = Arm(model=f"hf:{checkpoint}")
+    whole = _module(job, load_model(arm, Path(), "distill.student", torch.float32), teacher)
+    load_beside(whole, checkpoint)
+    return whole.to(next(module.parameters()).device)
 
 
 def _account(job: Job, crossing: Crossing, rows: dict[str, RenderedRows]) -> dict[str, Any]:
@@ -182,26 +163,11 @@ def _account(job: Job, crossing: Crossing, rows: dict[str, RenderedRows]) -> dic
     return account(crossing, examples, job.recipe.settings.batch_size, most)
 
 
-def _module(
-    job: Job, student: Any, tokenizer: Any, crossing: Crossing | None
-) -> DistillationModule:
+def _module(job: Job, student: Any, teacher: Teacher | None) -> DistillationModule:
     recipe = job.recipe
-    if crossing is not None or not recipe.needs_weights:
-        objective = build_objective(recipe.terms, answers=recipe.asks_answers)
-        return DistillationModule(
-            student, objective, None if crossing is None else crossing.teacher
-        )
-    teacher = _teacher(job)
-    vocabulary = aligned(
-        teacher,
-        (student, tokenizer),
-        [row.messages for row in job.corpus.train[:32]],
-        recipe.settings.max_length,
-    )
-    objective = build_objective(
-        recipe.terms, answers=recipe.asks_answers, models=(student, teacher[0])
-    )
-    return DistillationModule(student, objective, LogitsTeacher(teacher[0], vocabulary))
+    models = None if teacher is None or teacher.model is None else (student, teacher.model)
+    objective = build_objective(recipe.terms, answers=recipe.asks_answers, models=models)
+    return DistillationModule(student, objective, teacher, packing=recipe.settings.packing)
 
 
 def _first_batches(
@@ -210,8 +176,8 @@ def _first_batches(
     """Some rows to fit projections on: as many whatever the size of a batch."""
     size, device = job.recipe.settings.batch_size, next(module.parameters()).device
     for start in range(0, min(_FITTED_ROWS, len(examples)), size):
-        batch = collate(examples[start : min(start + size, _FITTED_ROWS)])
-        yield {name: tensor.to(device) for name, tensor in batch.items()}
+        batch = module.collate(examples[start : min(start + size, _FITTED_ROWS)])
+        yield send_to_device(batch, device)
 
 
 def _writer(job: Job, tokenizer: Any, examples: Sequence[Example]) -> Writer | None:
@@ -263,7 +229,9 @@ def _own_words(
     terms = _measured(job, module, answered, "measure", watched)
     assert terms is not None  # noqa: S101 - there are rows
     # Of its own words none is right, so that a term on labels has nothing to say of them.
-    blind = {term.name for term in module.objective.every if term.eats in (None, Signal.TEXT)}
+    blind = {
+        term.name for term in module.objective.every if term.eats is None or term.eats in IN_WORDS
+    }
     return {key: {name: value for name, value in terms.items() if name not in blind}}
 
 
@@ -301,6 +269,27 @@ def _measured(
     return mean_terms(module, examples, job.recipe.settings, stop=watched.stop, report=told)
 
 
+def _measure(
+    job: Job, module: DistillationModule, held_out: list[Example]
+) -> Callable[[], dict[str, float]] | None:
+    """For the curve: not to be stopped, as the step that it follows is not saved yet."""
+    if not held_out:
+        return None
+    return lambda: mean_terms(module, held_out, job.recipe.settings, stop=Stop())
+
+
+def _curve(
+    job: Job, trained: Trained, before: dict[str, float] | None
+) -> list[dict[str, float]] | None:
+    """Held-out loss and terms by step, from the base on, where it was asked for.
+
+    The student's is `loss.held_out`.
+    """
+    if job.recipe.settings.evaluate_steps is None or before is None:
+        return None
+    return [{"step": 0, **before}, *trained.curve]
+
+
 def _origin(base: dict[str, Any]) -> dict[str, Any]:
     """Where the student's first weights came from, and which layers were left behind."""
     origin = {"base": {"from": base["from"], "from_identity": base["from_identity"]}}
@@ -320,7 +309,10 @@ def _finish(
 ) -> dict[str, Any]:
     """Write the student's folder and move it into place; checkpoints are of no more use."""
     recipe, paths = job.recipe, job.recipe.paths
+    trains = trained_parameters(module.student)
     with finished_folder(paths.output, paths.work / "student.partial") as partial:
+        if recipe.settings.lora is not None:
+            fold(module.student, recipe.settings.lora, partial / ADAPTER)
         save_model(module.student, tokenizer, partial)
         base_identity = identity(Arm(model=f"hf:{paths.base}"), Path())
         ledger = {
@@ -330,6 +322,7 @@ def _finish(
             "student": {
                 "identity": identity(Arm(model=f"hf:{partial}"), Path()),
                 "parameters": sum(weight.numel() for weight in module.student.parameters()),
+                "parameters_trained": trains,
             },
             "left_behind": {
                 "projection_parameters": sum(map(torch.numel, module.inner.parameters()))

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import reduce
@@ -16,14 +17,15 @@ from torch import nn
 from ullage.distill.chunked import TeacherAt, chunked_loss
 from ullage.distill.inner import fit_projections
 from ullage.distill.inside import Inside, Wanted, listening
-from ullage.distill.objectives import IGNORED, OWN, Objective
-from ullage.distill.pairing import PairedExample, collate_pairs
+from ullage.distill.objectives import IGNORED, OWN, Objective, label_counts
+from ullage.distill.packing import packed_trunk
 from ullage.distill.rendering import Example
-from ullage.distill.signals import Signal
+from ullage.distill.signals import IN_WORDS, Signal
 from ullage.distill.vocabulary import VocabularyMap
 from ullage.errors import InputError
 
-Batch = dict[str, torch.Tensor]
+Batch = dict[str, Any]
+"""Tensors, and what a teacher has put beside them."""
 
 _MOST_SCORES = 2**27
 """Attention scores that a step may keep for its backward pass."""
@@ -40,6 +42,10 @@ class Reading:
     hidden_NH: torch.Tensor
     """The student's, at these."""
     student: Any
+    clamped: Counter[str]
+    """See `DistillationModule.clamped`: whoever cuts counts."""
+    lengths_B: Sequence[int] | None = None
+    """Tokens of each row, where rows are packed."""
 
 
 class Teacher(Protocol):
@@ -47,12 +53,16 @@ class Teacher(Protocol):
 
     @property
     def model(self) -> Any:
-        """A causal language model of transformers."""
-        ...
+        """What is asked; None where nothing is."""
+
+    def expect(self, examples: Sequence[Example]) -> None:
+        """Hear which rows come, in which order."""
+
+    def beside(self, examples: Sequence[Example]) -> Batch:
+        """What it wants to find in a batch of these, besides their tokens; begun when collated."""
 
     def says(self, reading: Reading) -> TeacherAt:
         """What it says, a chunk at a time."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,15 +73,27 @@ class LogitsTeacher:
     """A causal language model of transformers, in eval mode."""
     vocabulary: VocabularyMap
 
+    def expect(self, examples: Sequence[Example]) -> None:
+        """It takes them as they come."""
+
+    def beside(self, examples: Sequence[Example]) -> Batch:
+        """Nothing: it reads what the student reads."""
+        return {}
+
     def says(self, reading: Reading) -> TeacherAt:
         """Its logits in the student's vocabulary."""
-        hidden_NH = self.hidden(reading.batch["input_ids"], reading.mask_BT)
+        hidden_NH = self.hidden(reading.batch["input_ids"], reading.mask_BT, reading.lengths_B)
         return lambda here: self.logits(hidden_NH[here])
 
     @torch.no_grad()
-    def hidden(self, student_ids_BT: torch.Tensor, mask_BT: torch.Tensor) -> torch.Tensor:
-        """Last hidden states at the masked positions, (N, H)."""
-        return trunk(self.model, self.vocabulary.inputs(student_ids_BT))[mask_BT]
+    def hidden(
+        self,
+        student_ids_BT: torch.Tensor,
+        mask_BT: torch.Tensor,
+        lengths_B: Sequence[int] | None = None,
+    ) -> torch.Tensor:
+        """Last hidden states at the masked positions, (N, H); of packed rows with their lengths."""
+        return trunk(self.model, self.vocabulary.inputs(student_ids_BT), lengths_B)[mask_BT]
 
     @torch.no_grad()
     def logits(self, hidden_NH: torch.Tensor) -> torch.Tensor:
@@ -97,6 +119,7 @@ class DistillationModule(nn.Module):
         teacher: Teacher | None = None,
         *,
         chunk: int | None = None,
+        packing: bool = False,
     ) -> None:
         """Join a student and what it is to minimise.
 
@@ -105,17 +128,26 @@ class DistillationModule(nn.Module):
             objective: the terms.
             teacher: for objectives that eat logits.
             chunk: positions per head application; left out, what suits the device.
+            packing: read several short rows as one, each blind to the others.
         """
         super().__init__()
-        if objective.eats - {Signal.TEXT} and teacher is None:
+        if objective.eats - IN_WORDS and teacher is None:
             eats = ", ".join(sorted(objective.eats))
             raise ValueError(f"the objective eats {eats}, and no teacher gives them")
         self.student = student
+        self._no_split_modules = getattr(student, "_no_split_modules", None)
+        """What FSDP wraps one by one where its configuration names nothing."""
         self.objective = objective
         self.inner = nn.ModuleList(term.value for term in objective.inner)
         """Here for its projections: trained with the student, saved beside it, then left behind."""
         self.chunk = chunk
+        self.packing = packing
         self._teacher = (teacher,)
+        self.clamped: Counter[str] = Counter()
+        """How often, in training, a number was cut to the last one that fp32 can tell from where
+        its logarithm has no end: by what it is the number of."""
+        for term in objective.inner:
+            term.value.clamped = self.clamped
 
     def at(self, progress: float) -> None:
         """Weigh the terms as they are after a share of all steps."""
@@ -137,15 +169,29 @@ class DistillationModule(nn.Module):
             return
         if self.student.device.type == "cpu" and scores <= _MOST_SCORES:
             self.student.set_attn_implementation("eager")
-            if (teacher := self._teacher[0]) is not None:
+            (teacher,) = self._teacher
+            if teacher is not None and teacher.model is not None:
                 teacher.model.set_attn_implementation("eager")
+
+    def expect(self, examples: Sequence[Example]) -> None:
+        """Tell the teacher which rows come, in which order; it may prepare."""
+        (teacher,) = self._teacher
+        if teacher is not None:
+            teacher.expect(examples)
+
+    def collate(self, examples: Sequence[Example]) -> Batch:
+        """A right-padded batch, as `forward` takes it."""
+        (teacher,) = self._teacher
+        return collate(examples) | ({} if teacher is None else teacher.beside(examples))
 
     def forward(
         self,
         input_ids: torch.Tensor,
         labels: torch.Tensor,
+        rationale: torch.Tensor | None = None,
         num_items_in_batch: torch.Tensor | int | None = None,
-        **for_teacher: torch.Tensor,
+        lengths: torch.Tensor | None = None,
+        **beside: Any,
     ) -> dict[str, torch.Tensor]:
         """The loss of a right-padded batch.
 
@@ -153,20 +199,26 @@ class DistillationModule(nn.Module):
             input_ids: (B, T).
             labels: (B, T), already shifted; `IGNORED` where nothing is supervised, `OWN` where
                 no token is right and a divergence counts all the same.
-            num_items_in_batch: labels in all micro-batches of the step; left out: in this one.
-            for_teacher: what a teacher that reads other tokens reads (`collate`).
+            rationale: (B, T), where the label belongs to a rationale; left out, nowhere.
+            num_items_in_batch: `label_counts` of all micro-batches of the step, or one number where
+                no term is on a part of the tokens; left out: of this one.
+            lengths: (B,) tokens of each row, needed for packing.
+            beside: what the teacher has put there (`collate`).
 
         Returns:
             ``loss``, a scalar; and per term its sum over labels, detached.
         """
         mask_BT = labels != IGNORED
-        items = mask_BT.sum() if num_items_in_batch is None else num_items_in_batch
+        if num_items_in_batch is None:
+            num_items_in_batch = label_counts(labels, rationale)
+        objective = self.objective.over(torch.as_tensor(num_items_in_batch).expand(3))
         # A batch without a label has loss 0, not 0/0.
-        scale = 1.0 / max(int(items), 1)
-        batch = {"input_ids": input_ids, "labels": labels, **for_teacher}
+        scale = 1.0 / max(objective.labels[0], 1)
+        batch = {"input_ids": input_ids, "labels": labels, **beside}
         with listening(self.student, self._wanted(0)) as inside:
-            hidden_NH = trunk(self.student, input_ids)[mask_BT]
-        teacher_at, teacher_inside = self._taught(batch, mask_BT, hidden_NH)
+            lengths_B = lengths.tolist() if self.packing and lengths is not None else None
+            hidden_NH = trunk(self.student, input_ids, lengths_B)[mask_BT]
+        teacher_at, teacher_inside = self._taught(batch, mask_BT, hidden_NH, lengths_B)
         terms: dict[str, torch.Tensor] = {}
         losses: list[torch.Tensor] = []
         if self.objective.terms:
@@ -177,8 +229,9 @@ class DistillationModule(nn.Module):
                 head.weight,
                 getattr(head, "bias", None),
                 labels_N.masked_fill(labels_N == OWN, IGNORED),
-                self.objective,
+                objective,
                 teacher_at,
+                rationale_N=None if rationale is None else rationale[mask_BT],
                 scale=scale,
                 chunk=self.chunk,
             )
@@ -190,20 +243,26 @@ class DistillationModule(nn.Module):
                 for term in self.objective.inner
             }
             terms |= {name: value.detach() for name, value in values.items()}
-            losses.append(scale * self.objective.total(values))
+            losses.append(scale * objective.total(values))
         return {"loss": torch.stack(losses).sum(), **terms}
 
     def _taught(
-        self, batch: Batch, mask_BT: torch.Tensor, hidden_NH: torch.Tensor
+        self,
+        batch: Batch,
+        mask_BT: torch.Tensor,
+        hidden_NH: torch.Tensor,
+        lengths_B: Sequence[int] | None = None,
     ) -> tuple[TeacherAt | None, Inside]:
         """What the teacher says at supervised positions, on demand, and what went on inside it."""
         (teacher,) = self._teacher
         if teacher is None:
             return None, Inside()
         with listening(teacher.model, self._wanted(1)) as inside:
-            at = teacher.says(Reading(batch, mask_BT, hidden_NH.detach(), self.student))
+            clamped = self.clamped if self.training else Counter[str]()
+            reading = Reading(batch, mask_BT, hidden_NH.detach(), self.student, clamped, lengths_B)
+            teacher_at = teacher.says(reading)
         # A head applied for a term that does not look is work for nothing.
-        return at if Signal.LOGITS in self.objective.eats else None, inside
+        return teacher_at if Signal.LOGITS in self.objective.eats else None, inside
 
     def _wanted(self, of: int) -> Wanted:
         """Layers some term looks at, in the student (`of` 0) or the teacher (1)."""
@@ -224,12 +283,14 @@ class DistillationModule(nn.Module):
             fit_projections([term.value for term in self.objective.inner], heard())
 
 
-def trunk(model: Any, ids_BT: torch.Tensor) -> torch.Tensor:
-    """Last hidden states of a right-padded batch, (B, T, H).
+def trunk(model: Any, ids_BT: torch.Tensor, lengths_B: Sequence[int] | None = None) -> torch.Tensor:
+    """Last hidden states of a right-padded batch, (B, T, H); in packs where lengths are given.
 
     No padding mask: attention is causal, padding comes last and carries no label, so no position
     that counts can see it, and the unmasked kernels are the fast ones.
     """
+    if lengths_B is not None:
+        return packed_trunk(model, ids_BT, lengths_B)
     hidden: torch.Tensor = model.base_model(input_ids=ids_BT, use_cache=False).last_hidden_state
     return hidden
 
@@ -242,12 +303,17 @@ def require_plain_head(model: Any, role: str) -> None:
     without that would be wrong in silence.
 
     Raises:
-        InputError: naming the architecture.
+        InputError: naming the architecture; or there are no logits to compare.
     """
     head = model.get_output_embeddings()
     ids = torch.arange(min(4, model.config.vocab_size), device=head.weight.device)[None]
     whole = model(input_ids=ids, use_cache=False).logits.float()
     split = head(trunk(model, ids)).float()
+    if not whole.isfinite().all():
+        raise InputError(
+            f"distill.{role}: the logits of its first tokens are not finite; use weights that do "
+            "not overflow"
+        )
     if not torch.allclose(whole, split, rtol=1e-4, atol=1e-5 * float(whole.abs().max())):
         raise InputError(
             f"distill.{role}: {type(model).__name__} changes its logits after the head, which the "
@@ -257,12 +323,18 @@ def require_plain_head(model: Any, role: str) -> None:
 
 def collate(examples: Sequence[Example]) -> Batch:
     """A right-padded batch; padding is id 0 and carries no label."""
-    length = max(len(example.ids) for example in examples)
+    lengths_B = [len(example.ids) for example in examples]
+    length = max(lengths_B)
     ids_BT = torch.zeros((len(examples), length), dtype=torch.long)
     labels_BT = torch.full((len(examples), length), IGNORED)
+    rationale_BT = torch.zeros((len(examples), length), dtype=torch.bool)
     for row, example in enumerate(examples):
         ids_BT[row, : len(example.ids)] = torch.tensor(example.ids)
         labels_BT[row, : len(example.labels)] = torch.tensor(example.labels)
-    batch = {"input_ids": ids_BT, "labels": labels_BT}
-    pairs = [example for example in examples if isinstance(example, PairedExample)]
-    return {**batch, **collate_pairs(pairs)} if pairs else batch
+        rationale_BT[row, example.rationale.start : example.rationale.stop] = True
+    return {
+        "input_ids": ids_BT,
+        "labels": labels_BT,
+        "rationale": rationale_BT,
+        "lengths": torch.tensor(lengths_B),
+    }

@@ -10,7 +10,7 @@ them are computed by the same lines.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -37,6 +37,26 @@ class Evidence:
     labels_N: torch.Tensor
     teacher: Teacher | Aligned | None = None
     """None where the recipe asks no teacher for probabilities."""
+    rationale_N: torch.Tensor | None = None
+    """Where the label belongs to a rationale; None where none does."""
+
+
+Tokens = Literal["all", "answer", "rationale"]
+"""Supervised positions that a term is the mean over."""
+_TOKENS: tuple[Tokens, ...] = ("all", "answer", "rationale")
+
+
+def label_counts(labels: torch.Tensor, rationale: torch.Tensor | None = None) -> torch.Tensor:
+    """How many supervised positions there are, (3,): all, of answers, of rationales.
+
+    Args:
+        labels: of any shape.
+        rationale: where the label belongs to a rationale, of the same shape.
+    """
+    supervised = labels != IGNORED
+    every = supervised.sum()
+    steps = torch.zeros_like(every) if rationale is None else (supervised & rationale).sum()
+    return torch.stack([every, every - steps, steps])
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +98,18 @@ class Term:
     """Per position, shape (N,)."""
     in_nats: bool = True
     """Or in what its own definition says."""
+    tokens: Tokens = "all"
+    """Where it counts; its value elsewhere is left out."""
+
+    def counted(self, evidence: Evidence) -> torch.Tensor:
+        """Its value where it counts, 0 elsewhere, shape (N,)."""
+        value_N = self.value(evidence)
+        if self.tokens == "all":
+            return value_N
+        rationale_N = evidence.rationale_N
+        if rationale_N is None:
+            return value_N if self.tokens == "answer" else torch.zeros_like(value_N)
+        return value_N.masked_fill(rationale_N if self.tokens == "answer" else ~rationale_N, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +136,9 @@ class Objective:
     """On what goes on inside."""
     progress: float = 0.0
     """Share of all steps that are done: schedules are read here."""
+    labels: tuple[int, int, int] = (1, 1, 1)
+    """`label_counts` of what the total is a mean over. A term on a part of the tokens is the mean
+    over that part: `total` makes up for the others, which a caller divides by as well."""
 
     def __post_init__(self) -> None:
         names = [term.name for term in self.every]
@@ -113,6 +148,33 @@ class Objective:
     def at(self, progress: float) -> Objective:
         """The same objective after a share of all steps."""
         return replace(self, progress=progress)
+
+    def over(self, labels: torch.Tensor) -> Objective:
+        """The same objective for a mean over so many labels (`label_counts`)."""
+        every, answer, rationale = (int(count) for count in labels)
+        return replace(self, labels=(every, answer, rationale))
+
+    def mean(self, sums: Mapping[str, float], labels: Sequence[int]) -> dict[str, float]:
+        """Each term per label it counts at.
+
+        Args:
+            sums: of terms by name.
+            labels: their `label_counts`.
+        """
+        tokens = self._tokens
+        return {
+            name: total / max(labels[_TOKENS.index(tokens[name])], 1)
+            for name, total in sums.items()
+        }
+
+    def loss(self, means: Mapping[str, float]) -> float:
+        """The weighted sum of `mean`."""
+        return sum(weight * means[name] for name, weight in self.weights.items())
+
+    @property
+    def _tokens(self) -> dict[str, Tokens]:
+        """Where each term counts."""
+        return {term.name: term.tokens if isinstance(term, Term) else "all" for term in self.every}
 
     @property
     def every(self) -> tuple[Term | InnerTerm, ...]:
@@ -146,12 +208,18 @@ class Objective:
 
     def values(self, evidence: Evidence) -> dict[str, torch.Tensor]:
         """Each term on logits per position, unweighted."""
-        return {term.name: term.value(evidence) for term in self.terms}
+        return {term.name: term.counted(evidence) for term in self.terms}
 
     def total(self, values: dict[str, torch.Tensor]) -> torch.Tensor:
         """The weighted sum of `values` (of some or all terms), of the same shape."""
-        weights = self.weights
-        return torch.stack([weights[name] * value for name, value in values.items()]).sum(dim=0)
+        weights, tokens = self.weights, self._tokens
+        share = {
+            part: self.labels[0] / max(count, 1)
+            for part, count in zip(_TOKENS, self.labels, strict=True)
+        }
+        return torch.stack(
+            [weights[name] * share[tokens[name]] * value for name, value in values.items()]
+        ).sum(dim=0)
 
 
 def divergence_term(
@@ -159,6 +227,7 @@ def divergence_term(
     divergence: Divergence,
     weight: float | Schedule = 1.0,
     temperature: float = 1.0,
+    tokens: Tokens = "all",
 ) -> Term:
     """A divergence from whatever the teacher gives: dense logits, a top k or sampled ids.
 
@@ -168,6 +237,7 @@ def divergence_term(
             own, bound with `functools.partial`.
         weight: in the objective.
         temperature: of the loss. A sparse teacher has one already: the two have to agree.
+        tokens: where it counts.
     """
 
     def value(evidence: Evidence) -> torch.Tensor:
@@ -184,14 +254,17 @@ def divergence_term(
                 f"{teacher.temperature}"
             )
         if isinstance(teacher, TopK):
-            if teacher.log_background_V is not None:
+            if teacher.background is not None:
+                if divergence is forward_kl:
+                    return teacher.forward_kl(student_NV)
                 return divergence(student_NV, teacher.dense(), temperature)
             return divergence(*teacher.outcomes(student_NV), temperature)
         if divergence is not forward_kl:
             raise ValueError(f"{name}: sampled ids estimate forward KL alone")
         return teacher.forward_kl(student_NV)
 
-    return Term(name, weight, Signal.LOGITS, value, in_nats=divergence is not total_variation)
+    in_nats = divergence is not total_variation
+    return Term(name, weight, Signal.LOGITS, value, in_nats=in_nats, tokens=tokens)
 
 
 def merged_term(weight: float | Schedule = 1.0, name: str = "merged_spans") -> Term:
@@ -220,14 +293,17 @@ def _on_bytes(name: str, evidence: Evidence) -> Aligned:
 
 
 def cross_entropy_term(
-    weight: float | Schedule = 1.0, eats: Signal | None = None, name: str = "cross_entropy"
+    weight: float | Schedule = 1.0,
+    eats: Signal | None = None,
+    name: str = "cross_entropy",
+    tokens: Tokens = "all",
 ) -> Term:
     """Cross-entropy on the labels, as a term."""
 
     def value(evidence: Evidence) -> torch.Tensor:
         return cross_entropy(evidence.student_logits_NV, evidence.labels_N)
 
-    return Term(name, weight, eats, value)
+    return Term(name, weight, eats, value, tokens=tokens)
 
 
 def cross_entropy(

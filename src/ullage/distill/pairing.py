@@ -21,6 +21,8 @@ from ullage.distill.outcomes import Outcomes, match_outcomes
 from ullage.distill.rendering import Example, as_text, render, truncated
 from ullage.distill.spans import Span, common_spans, token_ends
 from ullage.distill.token_bytes import TokenBytes
+from ullage.distill.vocabulary import require_rows
+from ullage.errors import InputError
 from ullage.models.types import Message
 
 NOWHERE = -1
@@ -48,6 +50,13 @@ class PairedExample(Example):
     contradicted: int = 0
     """Spans that the two sides begin with tokens of different outcomes: merged, whatever their
     number of tokens, and their next tokens not compared."""
+
+    def blank(self) -> PairedExample:
+        """A row of this kind with nothing to learn."""
+        nowhere = (NOWHERE,)
+        return PairedExample(
+            (0,), (IGNORED,), teacher_ids=(0,), begins=nowhere, span=nowhere, teacher_span=nowhere
+        )
 
     @property
     def kinds(self) -> dict[str, int]:
@@ -89,8 +98,16 @@ class Pairing:
             rows: of the student's head and of the teacher's.
 
         Raises:
-            InputError: one of them cannot say where its tokens lie.
+            InputError: one of them cannot say where its tokens lie or has more of them than rows,
+                or the teacher's has no chat template.
         """
+        if teacher.chat_template is None:
+            raise InputError(
+                "distill.teacher: its tokenizer has no chat template, so it cannot read "
+                "conversations in its own tokens; give arms.teacher.hf.chat_template"
+            )
+        require_rows("student", student.get_vocab(), rows[0])
+        require_rows("teacher", teacher.get_vocab(), rows[1])
         ours, theirs = TokenBytes.read(student, "student"), TokenBytes.read(teacher, "teacher")
         ends = (_end_of_turn(student), _end_of_turn(teacher))
         pairs = [] if ends[0] is None or ends[1] is None else [(ends[0], ends[1])]
@@ -107,6 +124,7 @@ class Pairing:
         teacher_length: int,
         *,
         final_only: bool = False,
+        rationale: str = "",
     ) -> PairedExample | None:
         """A conversation for both.
 
@@ -115,11 +133,12 @@ class Pairing:
             max_length: tokens of the student that are kept, from the start.
             teacher_length: tokens that the teacher can read.
             final_only: learn the last turn alone.
+            rationale: how the last turn begins, as far as it explains the rest.
 
         Returns:
             The example; None where a template rewrites what was said.
         """
-        ours = _read(self.student, messages, final_only)
+        ours = _read(self.student, messages, final_only, rationale)
         theirs = _read(self.teacher, messages, final_only)
         if ours is None or theirs is None or len(ours[1]) != len(theirs[1]):
             return None
@@ -158,6 +177,7 @@ class Pairing:
             example.labels,
             example.cut,
             example.truncated,
+            example.rationale,
             teacher_ids,
             tuple(begins),
             tuple(number),
@@ -184,10 +204,12 @@ def collate_pairs(examples: Sequence[PairedExample]) -> dict[str, torch.Tensor]:
 
 
 def _read(
-    tokens: TokenBytes, messages: Sequence[Message], final_only: bool
+    tokens: TokenBytes, messages: Sequence[Message], final_only: bool, rationale: str = ""
 ) -> tuple[Example, list[_Turn]] | None:
     """A conversation on one side, and where in it the assistant's words are."""
-    example = render(tokens.tokenizer, messages, sys.maxsize, final_only=final_only)
+    example = render(
+        tokens.tokenizer, messages, sys.maxsize, final_only=final_only, rationale=rationale
+    )
     if example is None:
         return None
     text = as_text(tokens.tokenizer, messages)

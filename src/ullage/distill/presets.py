@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from ullage.config.models import Distill, OnPolicy
+from ullage.config.models import Distill, OnPolicy, Rationale
 from ullage.config.objective import (
     Crossed,
     CrossEntropy,
@@ -42,6 +42,8 @@ class Preset:
     """Whether teacher and student read one tokenizer's tokens, or each its own."""
     on_policy: OnPolicy | None = None
     """Whether the student answers some prompts itself."""
+    rationale: Rationale | None = None
+    """Whether it learns the steps to an answer."""
     copies_teacher: bool = False
     """Whether the student is the whole teacher where neither `student` nor `layers` is given."""
 
@@ -68,6 +70,21 @@ PRESETS: dict[str, Preset] = {
             ),
         ),
         text="answers",
+    ),
+    "rationale": Preset(
+        (
+            Chosen(
+                CrossEntropy(term="cross-entropy", name="answer", tokens="answer"),
+                "what is asked for in the end",
+            ),
+            Chosen(
+                CrossEntropy(term="cross-entropy", name="rationale", tokens="rationale"),
+                "why the answer is what it is, which says more of the task than the answer does; "
+                "a mean of its own, so that many words of steps do not drown the answer",
+            ),
+        ),
+        text="references",
+        rationale=Rationale(),
     ),
     "features": Preset(
         (
@@ -183,6 +200,11 @@ def alignment(settings: Distill) -> Alignment:
 def on_policy(settings: Distill) -> OnPolicy | None:
     """How a recipe has the student answer some prompts itself, if it does."""
     return settings.on_policy or PRESETS[settings.method].on_policy
+
+
+def rationale(settings: Distill) -> Rationale | None:
+    """How a recipe has the student learn the steps to an answer, if it does."""
+    return settings.rationale or PRESETS[settings.method].rationale
 
 
 def reasons(settings: Distill) -> dict[str, str]:

@@ -7,14 +7,36 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ullage.config.models import Arm, Config, Distill, OnPolicy
-from ullage.config.objective import Crossed, InnerSettings, Relation, TermSettings
+from ullage.config.models import Arm, Config, Distill, OnPolicy, Rationale
+from ullage.config.objective import (
+    Crossed,
+    Divergence,
+    InnerSettings,
+    Jensen,
+    Outer,
+    Relation,
+    Skewed,
+    TermSettings,
+)
 from ullage.distill import presets
+from ullage.distill.installed import require_installed
+from ullage.distill.selection import Selection, selection
 from ullage.distill.signals import Signal, require_signals
 from ullage.errors import InputError
 
-_ELSEWHERE = {"output", "save_steps", "corpus", "teacher", "student"}
-"""Settings that say where or how often things are written, and names a digest stands for."""
+_ELSEWHERE = {
+    "output",
+    "save_steps",
+    "evaluate_steps",
+    "report_to",
+    "gradient_checkpointing",
+    "corpus",
+    "near_duplicates",
+    "teacher",
+    "student",
+}
+"""Settings of which the student knows nothing, as where it is written, and what a digest stands
+for."""
 _WRITTEN_OUT = {
     "method",
     "objective",
@@ -23,6 +45,7 @@ _WRITTEN_OUT = {
     "cross_entropy",
     "alignment",
     "on_policy",
+    "rationale",
 }
 """Settings that come to the terms: two ways to write the same terms are one recipe."""
 _WHITE_BOX = frozenset({Signal.LOGITS, Signal.HIDDEN, Signal.ATTENTION})
@@ -35,6 +58,8 @@ class Paths:
 
     corpus: Path
     output: Path
+    caches: Path | None = None
+    """Folder of teacher caches, where one is to be used."""
 
     @property
     def base(self) -> Path:
@@ -50,6 +75,11 @@ class Paths:
         return self.output.with_name(self.output.name + ".work")
 
     @property
+    def logs(self) -> Path:
+        """What TensorBoard shows, ``<output>-logs``; kept."""
+        return self.output.with_name(self.output.name + "-logs")
+
+    @property
     def checkpoints(self) -> Path:
         """The Trainer's folder."""
         return self.work / "checkpoints"
@@ -58,6 +88,11 @@ class Paths:
     def before(self) -> Path:
         """Loss of the base, measured before the first step."""
         return self.work / "before.json"
+
+    @property
+    def preflight(self) -> Path:
+        """What the preflight found: looked for once, whatever interrupts the rest."""
+        return self.work / "preflight.json"
 
     @property
     def answers(self) -> Path:
@@ -79,6 +114,8 @@ class Recipe:
     """What is minimised, everything written out."""
     eats: frozenset[Signal]
     """What it takes from the teacher."""
+    selection: Selection
+    """Which of the teacher's answers is learnt."""
 
     @property
     def needs_weights(self) -> bool:
@@ -101,6 +138,20 @@ class Recipe:
         return presets.on_policy(self.settings)
 
     @property
+    def rationale(self) -> Rationale | None:
+        """How the student learns the steps to an answer, if it does."""
+        return presets.rationale(self.settings)
+
+    @property
+    def cached_temperature(self) -> float:
+        """Of the probabilities in a cache: the one that every divergence is at."""
+        return next(
+            term.temperature
+            for term in self.terms
+            if isinstance(term, Divergence | Jensen | Skewed) and term.temperature is not None
+        )
+
+    @property
     def described(self) -> dict[str, Any]:
         """The settings as the ledger keeps them."""
         return {
@@ -109,6 +160,8 @@ class Recipe:
             "text": presets.text(self.settings),
             "alignment": self.alignment,
             "on_policy": None if self.on_policy is None else self.on_policy.model_dump(),
+            "rationale": None if self.rationale is None else self.rationale.model_dump(),
+            "scorer": self.selection.digest,
             "seed": self.seed,
         }
 
@@ -124,12 +177,18 @@ class Recipe:
             start: identity of the weights the student starts from.
             corpus: digest of the rows used and held out.
         """
+        settings = self.settings.model_dump(mode="json", exclude=_ELSEWHERE | _WRITTEN_OUT)
+        if self.settings.cache is not None:
+            # What is in it, not where it is.
+            settings["cache"].pop("folder")
         return {
-            **self.settings.model_dump(mode="json", exclude=_ELSEWHERE | _WRITTEN_OUT),
+            **settings,
             "objective": self._written_out,
             "text": presets.text(self.settings),
             "alignment": self.alignment,
             "on_policy": None if self.on_policy is None else self.on_policy.model_dump(),
+            "rationale": None if self.rationale is None else self.rationale.model_dump(),
+            "scorer": self.selection.digest,
             "seed": self.seed,
             "teacher": teacher,
             "start": start,
@@ -153,6 +212,7 @@ def resolve_recipe(config: Config, root: Path) -> Recipe:
     if settings.teacher is not None and settings.teacher != teacher.model:
         teacher = Arm(model=settings.teacher)
     terms = presets.terms(settings)
+    require_installed(settings)
     answers = presets.text(settings) == "answers"
     eats = require_signals(terms, teacher.model, answers=answers)
     if eats & _WHITE_BOX and teacher.hf.quantise is not None:
@@ -166,8 +226,21 @@ def resolve_recipe(config: Config, root: Path) -> Recipe:
             "distill.on_policy: the student's own words have no right answer to learn, and no term "
             "of the objective asks the teacher; add a divergence, as {term: generalised-jsd}"
         )
+    if answers and settings.generate_samples > 1 and settings.generate_temperature == 0:
+        raise InputError(
+            f"distill.generate_samples: {settings.generate_samples} greedy answers are one answer; "
+            "set distill.generate_temperature above 0, as 0.7"
+        )
     _require_alignment(settings, terms, eats)
+    if settings.lora is not None and settings.optimiser == "muon":
+        raise InputError(
+            "distill.optimiser: muon moves whole matrices, and lora trains two narrow ones in "
+            "their place; use adamw"
+        )
     _require_company(terms, settings.batch_size)
+    _require_cacheable(settings, terms, eats)
+    _require_packable(settings, terms)
+    _require_rationales(terms, settings)
     copies = presets.PRESETS[settings.method].copies_teacher
     if (settings.student is None) == (settings.layers is None) and not (
         copies and settings.student is None
@@ -186,8 +259,13 @@ def resolve_recipe(config: Config, root: Path) -> Recipe:
             f"distill.{key}: '{start}' has no weights to start from; name an hf: model under "
             "distill.student"
         )
-    paths = Paths(_under(root, settings.corpus), _under(root, settings.output))
-    return Recipe(settings, config.seed, teacher, start, paths, terms, eats)
+    paths = Paths(
+        _under(root, settings.corpus),
+        _under(root, settings.output),
+        None if settings.cache is None else _under(root, settings.cache.folder),
+    )
+    chosen_by = selection(settings.selection, root)
+    return Recipe(settings, config.seed, teacher, start, paths, terms, eats, chosen_by)
 
 
 def _require_alignment(
@@ -231,11 +309,100 @@ def _require_company(terms: tuple[TermSettings, ...], batch_size: int) -> None:
             )
 
 
-def planned_steps(settings: Distill, rows: int) -> int:
-    """Optimiser steps for so many rows."""
+def _require_cacheable(
+    settings: Distill, terms: tuple[TermSettings, ...], eats: frozenset[Signal]
+) -> None:
+    """Refuse a cache that could not give what the terms eat."""
+    if settings.cache is None:
+        return
+    if presets.alignment(settings) == "bytes":
+        raise InputError(
+            "distill.cache: keeps probabilities of the tokens that the student reads, and with "
+            "alignment: bytes the teacher reads its own; leave one of them out"
+        )
+    more = sorted(eats & _WHITE_BOX - {Signal.LOGITS})
+    if more:
+        raise InputError(
+            f"distill.cache: keeps probabilities, and the objective learns {more[0]}, too; leave "
+            "cache out, or that term"
+        )
+    if Signal.LOGITS not in eats:
+        raise InputError(
+            "distill.cache: keeps probabilities, and no term of the objective learns them; leave "
+            "cache out, or add a divergence, as {term: forward-kl}"
+        )
+    if presets.on_policy(settings) is not None:
+        raise InputError(
+            "distill.cache: the teacher is asked beforehand, and on_policy has it score what the "
+            "student says while it learns; leave one of them out"
+        )
+    asked = [term for term in terms if isinstance(term, Divergence | Jensen | Skewed)]
+    warm = sorted({term.temperature or settings.temperature for term in asked})
+    if len(warm) > 1:
+        raise InputError(
+            f"distill.cache: keeps probabilities at one temperature, and the objective has terms "
+            f"at {' and '.join(f'{one:g}' for one in warm)}; make them agree, or leave cache out"
+        )
+    other = next((term.term for term in asked if term.term != "forward-kl"), None)
+    if settings.cache.signal == "sampled" and other is not None:
+        raise InputError(
+            "distill.cache.signal: draws estimate forward-kl alone, and the objective has "
+            f"{other}; use signal: top"
+        )
+
+
+def _require_packable(settings: Distill, terms: tuple[TermSettings, ...]) -> None:
+    """Refuse packs where something is read row by row."""
+    if not settings.packing:
+        return
+    if presets.alignment(settings) == "bytes":
+        raise InputError(
+            "distill.packing: puts rows of the same tokens together, and with alignment: bytes the "
+            "teacher reads its own; leave one of them out"
+        )
+    inner = next((term.term for term in terms if isinstance(term, InnerSettings)), None)
+    if inner is not None:
+        raise InputError(
+            f"distill.packing: '{inner}' compares what goes on inside row by row; leave packing "
+            "out, or that term"
+        )
+
+
+def _require_rationales(terms: tuple[TermSettings, ...], settings: Distill) -> None:
+    """A term on rationales wants some."""
+    if presets.rationale(settings) is not None:
+        return
+    for term in terms:
+        if isinstance(term, Outer) and term.tokens != "all":
+            raise InputError(
+                f"distill.objective: '{term.called}' is on the tokens of the {term.tokens}, and no "
+                "rationale is learnt; add distill.rationale: {learnt: task}, or use tokens: all"
+            )
+
+
+def require_one_process(recipe: Recipe, processes: int) -> None:
+    """Refuse to share out among processes what only one can do.
+
+    Raises:
+        InputError: naming it.
+    """
+    if processes == 1:
+        return
+    reason = None
+    if recipe.on_policy is not None:
+        reason = "on_policy: the student's answers are written in one process"
+    elif any(isinstance(term, Relation) for term in recipe.terms):
+        reason = "objective: relations are between the rows of one forward pass"
+    if reason is not None:
+        raise InputError(f"distill.{reason}, and this run has {processes}; run it in one")
+
+
+def planned_steps(settings: Distill, rows: int, processes: int = 1) -> int:
+    """Optimiser steps for so many rows, each process with a batch of its own."""
     if settings.max_steps is not None:
         return settings.max_steps
-    per_epoch = math.ceil(rows / (settings.batch_size * settings.gradient_accumulation))
+    in_step = settings.batch_size * settings.gradient_accumulation * processes
+    per_epoch = math.ceil(rows / in_step)
     return max(1, math.ceil(settings.epochs * per_epoch))
 
 

@@ -26,6 +26,12 @@ class Example:
     cut: int = 0
     """Supervised tokens lost to truncation."""
     truncated: bool = False
+    rationale: range = range(0)
+    """Positions whose label belongs to the rationale of the last answer."""
+
+    def blank(self) -> Example:
+        """A row of this kind with nothing to learn."""
+        return Example((0,), (IGNORED,))
 
     @property
     def supervised(self) -> int:
@@ -34,7 +40,12 @@ class Example:
 
 
 def render(
-    tokenizer: Any, messages: Sequence[Message], max_length: int, *, final_only: bool = False
+    tokenizer: Any,
+    messages: Sequence[Message],
+    max_length: int,
+    *,
+    final_only: bool = False,
+    rationale: str = "",
 ) -> Example | None:
     """Tokens and labels of a conversation.
 
@@ -43,6 +54,8 @@ def render(
         messages: the conversation; its assistant turns are what is learnt.
         max_length: tokens kept, from the start.
         final_only: supervise the last turn alone (the others are not the teacher's words).
+        rationale: how the last turn begins, as far as it is the rationale of the rest; where it is
+            the whole turn, the token that ends it is the rationale's too.
 
     Returns:
         The example, possibly without a supervised token left; None where the template rewrites
@@ -56,6 +69,7 @@ def render(
     ids = _ids(tokenizer, messages, generation_prompt=False)
     special = set(tokenizer.all_special_ids)
     labels = [IGNORED] * len(ids)
+    steps = range(0)
     for turn in turns:
         before = _ids(tokenizer, messages[:turn], generation_prompt=True)
         through = _ids(tokenizer, messages[: turn + 1], generation_prompt=False)
@@ -64,7 +78,13 @@ def render(
         end = _end_of_turn(through, len(before), special)
         for position in range(len(before), end):
             labels[position - 1] = ids[position]
-    return truncated(Example(tuple(ids), tuple(labels)), max_length)
+        if rationale and turn == len(messages) - 1:
+            stop = end
+            if rationale != messages[turn].content:
+                alone = (*messages[:turn], Message("assistant", rationale))
+                stop = _alike(ids, _ids(tokenizer, alone, generation_prompt=False))
+            steps = range(len(before) - 1, max(stop, len(before)) - 1)
+    return truncated(Example(tuple(ids), tuple(labels), rationale=steps), max_length)
 
 
 def as_text(tokenizer: Any, messages: Sequence[Message], *, generation_prompt: bool = False) -> str:
@@ -82,7 +102,8 @@ def truncated(example: Example, max_length: int) -> Example:
         return example
     # The last kept position would predict a token that was cut off.
     labels = (*example.labels[: max_length - 1], IGNORED)
-    kept = Example(example.ids[:max_length], labels)
+    steps = range(example.rationale.start, min(example.rationale.stop, max_length - 1))
+    kept = Example(example.ids[:max_length], labels, rationale=steps)
     return replace(kept, cut=example.supervised - kept.supervised, truncated=True)
 
 
@@ -91,6 +112,12 @@ def _ids(tokenizer: Any, messages: Sequence[Message], *, generation_prompt: bool
     # The template writes its own special tokens: adding them again doubles the BOS.
     ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
     return ids
+
+
+def _alike(ids: list[int], others: list[int]) -> int:
+    """How many tokens two texts begin with alike; one that spans a border is on neither side."""
+    pairs = zip(ids, others, strict=False)
+    return next((place for place, (a, b) in enumerate(pairs) if a != b), min(len(ids), len(others)))
 
 
 def _end_of_turn(ids: list[int], start: int, special: set[int]) -> int:

@@ -9,8 +9,9 @@ from typing import Any, Literal
 
 from ullage.errors import UllageError
 
-Stage = Literal["answers", "base", "train", "measure"]
-"""Asking the teacher; measuring the student before; training; measuring it after."""
+Stage = Literal["preflight", "answers", "cache", "base", "train", "measure"]
+"""Looking for what would spoil the student; asking the teacher for words, or for the cache;
+measuring the student before; training; measuring it after."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,11 +58,17 @@ class DistillResult:
             f"{corpus['train']} rows to learn, {corpus['held_out']} held out, "
             f"left out: {dropped or 'none'}"
         )
+        rows += "".join(
+            f"\n{finding['level']} [{finding['check']}] {finding['found']}; {finding['mend']}"
+            for finding in facts.get("preflight", {}).get("findings", ())
+        )
         if self.status == "planned":
             lines = [f"Would make {self.output} in {facts['steps']} steps.", rows]
             return "\n".join([*lines, *_forecast(facts["forecast"])])
         lines = ["Already made:" if self.status == "reused" else "Made:", f"  {self.output}"]
         lines += [f"  {self.base} (the student before: arm `base`)", rows]
+        if facts.get("cache") is not None:
+            lines.append(_cached(facts["cache"]))
         before, after = facts["loss"]["base_held_out"], facts["loss"]["held_out"]
         if before is not None and after is not None:
             lines += [
@@ -95,3 +102,16 @@ def _forecast(found: Mapping[str, Any]) -> list[str]:
 
 def _bytes(size: float) -> str:
     return f"{size / 2**30:.2f} GiB" if size >= 2**30 else f"{size / 2**20:.1f} MiB"
+
+
+def _cached(cache: Mapping[str, Any]) -> str:
+    kept = f"learnt from a cache: {cache['k']} {'tokens' if cache['signal'] == 'top' else 'draws'} "
+    kept += f"a position, {cache['bytes_per_token']:.1f} bytes"
+    lost = cache["lost"]
+    if lost is None or lost["rebuilt"]["mean"] is None:
+        return kept
+    kl = lost["rebuilt"]
+    return (
+        f"{kept}; lost: {lost['tail_mass']['mean']:.1%} of the mass, KL mean {kl['mean']:.3f}, "
+        f"p99 {kl['p99']:.3f} nats"
+    )

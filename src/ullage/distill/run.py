@@ -6,23 +6,42 @@ import asyncio
 import itertools
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ullage.collect.lock import run_lock
 from ullage.config.models import Arm, Config
 from ullage.distill import ledger as ledgers
-from ullage.distill.answers import teacher_answers
+from ullage.distill.answers import Asking, teacher_answers
 from ullage.distill.corpus import Corpus, prepare
 from ullage.distill.job import Job, identity
-from ullage.distill.recipe import Recipe, planned_steps, resolve_recipe
+from ullage.distill.preflight import Preflight
+from ullage.distill.preflight.terms import check_terms
+from ullage.distill.processes import Processes
+from ullage.distill.rationales import planned, used
+from ullage.distill.recipe import Recipe, planned_steps, require_one_process, resolve_recipe
 from ullage.distill.result import DistillResult, Report, Stopped
 from ullage.errors import InfrastructureError, InputError
 from ullage.models.registry import open_model
 from ullage.models.types import Message
 from ullage.probes.registry import resolve
+
+if TYPE_CHECKING:
+    from ullage.distill.loaded import LoadedTeacher
+
+
+class Begun(NamedTuple):
+    """What is known of a job once all is done that comes before training."""
+
+    preflight: Mapping[str, Any]
+    """What was found."""
+    corpus: Corpus
+    """With every reference that is to be learnt."""
+    samples: Mapping[str, int] | None = None
+    """What became of the teacher's answers, if it gave any."""
 
 
 def run_distill(
@@ -51,36 +70,64 @@ def run_distill(
         InfrastructureError: disk, lock or teacher failed.
         Stopped: SIGINT or SIGTERM; the message says how to go on.
     """
-    job = _job(resolve_recipe(config, root), config, root)
+    recipe = resolve_recipe(config, root)
+    Preflight(check_terms(recipe).findings, {}).require()
+    job = _job(recipe, config, root)
     made = _already_made(job)
     if made is not None:
         return _result("reused", job, made)
     if plan_only:
-        steps = planned_steps(job.recipe.settings, len(job.corpus.train))
+        rows = planned(job.corpus.train, recipe.rationale, answers=recipe.asks_answers)
+        steps = planned_steps(recipe.settings, rows, job.processes.size)
         from ullage.distill.forecast import forecast
 
         return _result("planned", job, {**job.facts(), "steps": steps, "forecast": forecast(job)})
+    report = progress if job.processes.is_first else None
     try:
-        job.recipe.paths.work.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InfrastructureError(
-            f"{job.recipe.paths.work}: cannot be made ({error.strerror}); choose another "
-            "distill.output"
-        ) from error
-    try:
-        with run_lock(job.recipe.paths.work):
-            _claim_work(job, resume=resume)
-            result = _result("made", job, _make(job, progress))
+        with ExitStack() as held:
+            held.callback(job.processes.part)
+            job.processes.first(lambda: _claim(job, held, resume=resume))
+            # Here and not above: a refusal and `import ullage.distill` need no torch.
+            from ullage.distill.loaded import LoadedTeacher
+            from ullage.distill.making import make_student
+
+            teacher = LoadedTeacher(job.recipe, root)
+            begun = job.processes.first(lambda: _begin(job, teacher, report))
+            job = replace(job, **begun._asdict())
+            result = _result("made", job, make_student(job, teacher, report))
     except KeyboardInterrupt:
         # While answers come in or models load there is no step to finish first.
         raise Stopped(
             f"stopped; everything done so far is in {job.recipe.paths.work}; run the same command "
             "to go on"
         ) from None
-    if not job.recipe.paths.answers.exists():
+    if job.processes.is_first and not job.recipe.paths.answers.exists():
         # Answers are dear and stay; all else in there has served.
         shutil.rmtree(job.recipe.paths.work, ignore_errors=True)
     return result
+
+
+def run_preflight(config: Config, root: Path, *, progress: Report | None = None) -> Preflight:
+    """Look for what would spoil the student of ``config.distill``, and train nothing.
+
+    Args:
+        config: a whole configuration.
+        root: folder its relative paths are relative to.
+        progress: told how much of the teacher's part is done.
+
+    Raises:
+        InputError: models or corpus cannot be read at all.
+    """
+    recipe = resolve_recipe(config, root)
+    terms = check_terms(recipe)
+    asked = Preflight(terms.findings, {"terms": terms.facts})
+    if asked.errors:
+        # A teacher that may not teach is not even looked up.
+        return asked
+    from ullage.distill.loaded import LoadedTeacher
+    from ullage.distill.preflight.run import preflight
+
+    return preflight(_job(recipe, config, root), LoadedTeacher(recipe, root), progress)
 
 
 def audit_items(config: Config, root: Path) -> Iterator[tuple[Message, ...]]:
@@ -103,13 +150,21 @@ def _job(recipe: Recipe, config: Config, root: Path) -> Job:
         held_out=recipe.settings.held_out,
         audit_items=items,
         needs_reference=not recipe.asks_answers,
+        near_duplicates=recipe.settings.near_duplicates,
     )
+    corpus = used(corpus, recipe.rationale, answers=recipe.asks_answers)
     teacher = identity(recipe.teacher, root)
     start = teacher
     if recipe.start != recipe.teacher.model:
         start = identity(Arm(model=recipe.start), root)
+    processes = Processes.of_environment()
+    require_one_process(recipe, processes.size)
     identified = recipe.identified(teacher=teacher, start=start, corpus=corpus.digest)
-    return Job(recipe, corpus, root, teacher, start, len(items), ledgers.digest(identified))
+    if processes.size > 1:
+        # Each brings a batch of its own: another number makes another student.
+        identified["processes"] = processes.size
+    digest = ledgers.digest(identified)
+    return Job(recipe, corpus, root, teacher, start, len(items), digest, processes=processes)
 
 
 def _already_made(job: Job) -> dict[str, Any] | None:
@@ -131,42 +186,83 @@ def _already_made(job: Job) -> dict[str, Any] | None:
     return ledger
 
 
+def _claim(job: Job, held: ExitStack, *, resume: bool) -> None:
+    """Make the job's folder, and lock it for as long as the job takes."""
+    work = job.recipe.paths.work
+    try:
+        work.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InfrastructureError(
+            f"{work}: cannot be made ({error.strerror}); choose another distill.output"
+        ) from error
+    held.enter_context(run_lock(work))
+    _claim_work(job, resume=resume)
+
+
 def _claim_work(job: Job, *, resume: bool) -> None:
-    """Make sure the work folder is of this recipe, so that no checkpoint of another is resumed."""
+    """Make sure the work folder is of this recipe, so that no checkpoint of another is resumed.
+
+    Answers are found by what was asked: a recipe that changed before training goes on with them.
+    """
     paths = job.recipe.paths
     claim = paths.work / "recipe.json"
     found = json.loads(claim.read_bytes())["recipe_digest"] if claim.exists() else None
-    if not resume or found is None:
-        shutil.rmtree(paths.checkpoints, ignore_errors=True)
-        paths.before.unlink(missing_ok=True)
-    elif found != job.digest:
+    is_other = found not in (None, job.digest)
+    if is_other and resume and (paths.checkpoints.exists() or paths.before.exists()):
         raise InputError(
             f"{paths.work}: holds unfinished work of recipe {found}, this is recipe {job.digest}; "
             "finish that one, remove the folder, or name another distill.output"
         )
+    if not resume or found != job.digest:
+        shutil.rmtree(paths.checkpoints, ignore_errors=True)
+        paths.before.unlink(missing_ok=True)
+        paths.preflight.unlink(missing_ok=True)
     ledgers.write_json(claim, {"recipe_digest": job.digest})
 
 
-def _make(job: Job, report: Report | None) -> dict[str, Any]:
-    """The long part. Answers come first: the teacher that gives them need not be kept loaded."""
-    if job.recipe.asks_answers:
-        job = replace(job, corpus=_answered(job, report))
-    # Here and not above: a refusal and `import ullage.distill` need no torch.
-    from ullage.distill.making import make_student
+def _begin(job: Job, teacher: LoadedTeacher, report: Report | None) -> Begun:
+    """Look before training, then have the teacher answer where its answers are learnt."""
+    preflight = _preflight(job, teacher, report)
+    if not job.recipe.asks_answers:
+        return Begun(preflight, job.corpus)
+    # It is opened for that in another way, and two of them may not fit.
+    teacher.release()
+    return Begun(preflight, *_answered(job, report))
 
-    return make_student(job, report)
+
+def _preflight(job: Job, teacher: LoadedTeacher, report: Report | None) -> dict[str, Any]:
+    """What the preflight found, now or before an interruption.
+
+    Raises:
+        InputError: something that makes training useless.
+    """
+    path = job.recipe.paths.preflight
+    if path.exists():
+        known: dict[str, Any] = json.loads(path.read_bytes())
+        return known
+    from ullage.distill.preflight.run import preflight
+
+    found = preflight(job, teacher, report)
+    found.require()
+    ledgers.write_json(path, found.as_json())
+    return found.as_json()
 
 
-def _answered(job: Job, report: Report | None) -> Corpus:
+def _answered(job: Job, report: Report | None) -> tuple[Corpus, dict[str, int]]:
     """The corpus with the teacher's answers in place of its references."""
     recipe, corpus = job.recipe, job.corpus
     answered = teacher_answers(
         asyncio.run(open_model(recipe.teacher, job.root)),
         [*corpus.train, *corpus.held_out],
         recipe.paths.answers,
-        max_tokens=recipe.settings.generate_max_tokens,
-        temperature=recipe.settings.generate_temperature,
-        seed=recipe.seed,
+        Asking(
+            max_tokens=recipe.settings.generate_max_tokens,
+            temperature=recipe.settings.generate_temperature,
+            seed=recipe.seed,
+            selection=recipe.selection,
+            samples=recipe.settings.generate_samples,
+            rationale=recipe.rationale,
+        ),
         report=report,
     )
     held = {row.line for row in corpus.held_out}
@@ -178,4 +274,5 @@ def _answered(job: Job, report: Report | None) -> Corpus:
             "distill.generate_max_tokens or check the teacher"
         )
     dropped = {**corpus.dropped, **answered.dropped}
-    return replace(corpus, train=train, held_out=held_out, dropped=dropped)
+    corpus = replace(corpus, train=train, held_out=held_out, dropped=dropped)
+    return corpus, answered.samples

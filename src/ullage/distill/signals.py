@@ -24,6 +24,8 @@ class Signal(StrEnum):
     """What each of its positions attends to."""
     TEXT = "text"
     """An answer in words: the teacher's own, or a reference."""
+    RATIONALE = "rationale"
+    """The steps to an answer, in words."""
 
 
 GIVEN_BY: dict[Signal, frozenset[str]] = {
@@ -31,8 +33,11 @@ GIVEN_BY: dict[Signal, frozenset[str]] = {
     Signal.HIDDEN: frozenset({"hf"}),
     Signal.ATTENTION: frozenset({"hf"}),
     Signal.TEXT: frozenset({"hf", "openai", "recorded", "simulated"}),
+    Signal.RATIONALE: frozenset({"hf", "openai", "recorded", "simulated"}),
 }
 """Model schemes (``hf:``, ``openai:``, ...) that can give each signal."""
+IN_WORDS = frozenset({Signal.TEXT, Signal.RATIONALE})
+"""Signals that are had once and for all, before training."""
 
 
 def eaten(term: TermSettings, *, answers: bool) -> Signal | None:
@@ -43,7 +48,9 @@ def eaten(term: TermSettings, *, answers: bool) -> Signal | None:
         answers: whether the recipe's text is the teacher's own.
     """
     if isinstance(term, CrossEntropy):
-        return Signal.TEXT if answers else None
+        if not answers:
+            return None
+        return Signal.RATIONALE if term.tokens == "rationale" else Signal.TEXT
     if isinstance(term, Attention):
         return Signal.ATTENTION
     return Signal.HIDDEN if isinstance(term, Hidden | Relation) else Signal.LOGITS

@@ -29,6 +29,26 @@ from ullage.distill.divergences import tempered
 
 
 @dataclass(frozen=True, slots=True)
+class Background:
+    """What tails are like: for each of G kinds of positions, how they are shared out."""
+
+    weights_GV: torch.Tensor
+    """A token's share of a tail is its weight over that of all unlisted ones; 0 where the teacher
+    has no such token."""
+    totals_G: torch.Tensor
+    """Σ b, in fp64: what is left of it outside a list is a difference."""
+    moments_G: torch.Tensor
+    """Σ b log b, likewise."""
+
+    @classmethod
+    def of(cls, weights_GV: torch.Tensor) -> Background:
+        """From weights (G, V), or (V,) for one kind of positions."""
+        weights_GV = weights_GV.reshape(-1, weights_GV.shape[-1])
+        wide_GV = _wide(weights_GV)
+        return cls(weights_GV, wide_GV.sum(dim=1), torch.xlogy(wide_GV, wide_GV).sum(dim=1))
+
+
+@dataclass(frozen=True, slots=True)
 class TopK:
     """The likeliest tokens and the mass of the rest."""
 
@@ -40,9 +60,11 @@ class TopK:
     """Log of the mass that is not listed; −inf where nothing is left."""
     temperature: float = 1.0
     """Of the teacher's softmax."""
-    log_background_V: torch.Tensor | None = None
-    """A model of the rest, unnormalised (log of unigram frequencies, say): each unlisted token gets
-    a share of the tail in this proportion. None: the rest stays one outcome."""
+    background: Background | None = None
+    """A model of the rest (unigram frequencies, say), by which the tail is shared out. None: the
+    rest stays one outcome."""
+    group_N: torch.Tensor | None = None
+    """Which kind of the background's each position is; None: all are the first."""
 
     @classmethod
     def of(
@@ -50,13 +72,13 @@ class TopK:
         teacher_logits_NV: torch.Tensor,
         k: int,
         temperature: float = 1.0,
-        log_background_V: torch.Tensor | None = None,
+        background: Background | None = None,
     ) -> TopK:
         """The k likeliest tokens of dense logits, all V of them where k ≥ V."""
         log_p_NV = F.log_softmax(tempered(teacher_logits_NV, temperature), dim=-1)
         log_probs_NK, ids_NK = log_p_NV.topk(min(k, log_p_NV.shape[-1]), dim=-1)
         log_tail_N = _log_mass_outside(log_p_NV, ids_NK)
-        return cls(ids_NK, log_probs_NK, log_tail_N, temperature, log_background_V)
+        return cls(ids_NK, log_probs_NK, log_tail_N, temperature, background)
 
     @classmethod
     def listed(
@@ -64,7 +86,7 @@ class TopK:
         ids_NK: torch.Tensor,
         log_probs_NK: torch.Tensor,
         temperature: float = 1.0,
-        log_background_V: torch.Tensor | None = None,
+        background: Background | None = None,
     ) -> TopK:
         """A list that does not say what its tail is: the mass it lacks.
 
@@ -74,7 +96,7 @@ class TopK:
         """
         tail_N = 1.0 - log_probs_NK.exp().sum(dim=-1)
         log_tail_N = tail_N.clamp_min(torch.finfo(tail_N.dtype).eps).log()
-        return cls(ids_NK, log_probs_NK, log_tail_N, temperature, log_background_V)
+        return cls(ids_NK, log_probs_NK, log_tail_N, temperature, background)
 
     def __getitem__(self, rows: slice) -> TopK:
         """Some of the positions."""
@@ -83,6 +105,7 @@ class TopK:
             ids_NK=self.ids_NK[rows],
             log_probs_NK=self.log_probs_NK[rows],
             log_tail_N=self.log_tail_N[rows],
+            group_N=None if self.group_N is None else self.group_N[rows],
         )
 
     def outcomes(self, student_logits_NV: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -111,19 +134,65 @@ class TopK:
     def dense(self) -> torch.Tensor:
         """The distribution rebuilt with the background, as logits (N, V) at `temperature`.
 
-        Where the background has nothing outside the list, the listed tokens share the tail.
+        Each unlisted token has the share of the tail that it has of the background outside the
+        list. Where the background has nothing there, the listed tokens share the tail.
 
         Raises:
             ValueError: there is no background.
         """
-        if self.log_background_V is None:
-            raise ValueError("a top k without a background cannot be rebuilt; give one")
-        background_V = self.log_background_V.to(self.log_probs_NK.dtype)
-        rest_NV = background_V.expand(len(self.ids_NK), -1)
+        weights_NV, _, _ = self._backgrounds()
+        rest_NV = weights_NV.to(self.log_probs_NK.dtype).log()
         log_rest_N = _log_mass_outside(rest_NV, self.ids_NK)
         shift_N = torch.where(log_rest_N.isneginf(), 0.0, self.log_tail_N - log_rest_N)
         log_p_NV = (rest_NV + shift_N[:, None]).scatter_(1, self.ids_NK, self.log_probs_NK)
         return self.temperature * log_p_NV
+
+    def forward_kl(self, student_logits_NV: torch.Tensor) -> torch.Tensor:
+        """`divergences.forward_kl` from `dense()`, (N,), without making that.
+
+        Outside the list p is c·b, with b the background and c the same for a whole row. So
+        Σ p log q, which is all of the student that forward KL has in it, is a sum over the list and
+        one product with b, and Σ p log p needs the list alone.
+
+        Raises:
+            ValueError: there is no background.
+        """
+        weights_NV, total_N, moment_N = self._backgrounds()
+        # All of the teacher in fp64: it is a few numbers a row, some of them small differences.
+        b_NK = _wide(weights_NV.gather(1, self.ids_NK))
+        log_p_NK = _wide(self.log_probs_NK)
+        rest_N = total_N - b_NK.sum(dim=1)
+        # What rounding leaves of a background that is all listed.
+        rest_N = rest_N.masked_fill(rest_N <= 1e-12 * total_N, math.inf)
+        c_N = _wide(self.log_tail_N).exp() / rest_N
+        tail_N = torch.where(rest_N.isinf(), 0.0, c_N * rest_N)
+        # Rounded lists, and tails with nowhere to go: a softmax of `dense` makes them sum to 1.
+        sum_N = log_p_NK.exp().sum(dim=1) + tail_N
+        p_NK, c_N, tail_N = log_p_NK.exp() / sum_N[:, None], c_N / sum_N, tail_N / sum_N
+        moment_N = moment_N - torch.xlogy(b_NK, b_NK).sum(dim=1)
+        negentropy_N = (
+            torch.xlogy(p_NK, p_NK).sum(dim=1) + torch.xlogy(tail_N, c_N) + c_N * moment_N
+        )
+        logits_NV = tempered(student_logits_NV, self.temperature)
+        dtype = logits_NV.dtype
+        more_NK = (p_NK - c_N[:, None] * b_NK).to(dtype)
+        mean_N = (more_NK * logits_NV.gather(1, self.ids_NK)).sum(dim=1)
+        mean_N = mean_N + c_N.to(dtype) * (weights_NV.to(dtype) * logits_NV).sum(dim=1)
+        cross_entropy_N = logits_NV.logsumexp(dim=1) - mean_N
+        return self.temperature**2 * (negentropy_N.to(dtype) + cross_entropy_N)
+
+    def _backgrounds(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Weights (N, V), their sums and moments (N,), of each position."""
+        if self.background is None:
+            raise ValueError("a top k without a background cannot be rebuilt; give one")
+        parts = (self.background.weights_GV, self.background.totals_G, self.background.moments_G)
+        if self.group_N is None:
+            weights_NV, total_N, moment_N = (
+                part[:1].expand(len(self.ids_NK), *part.shape[1:]) for part in parts
+            )
+        else:
+            weights_NV, total_N, moment_N = (part[self.group_N] for part in parts)
+        return weights_NV, total_N, moment_N
 
 
 class _Proposal(NamedTuple):
@@ -152,7 +221,8 @@ class Sampled:
     weights_NK: torch.Tensor
     """E[sum of a token's weights] is its probability; a row need not sum to 1."""
     log_probs_NK: torch.Tensor
-    """The teacher's, finite. The gradient does not depend on them, the value does."""
+    """The teacher's, finite; or for all of a row their mean Σ p log p, with which the value varies
+    less. The gradient does not depend on them."""
     temperature: float = 1.0
     """Of the teacher's softmax."""
 
@@ -226,6 +296,11 @@ class Sampled:
 
 Teacher = torch.Tensor | TopK | Sampled
 """What is known of a teacher at N positions: dense logits (N, V), or a sparse kind."""
+
+
+def _wide(tensor: torch.Tensor) -> torch.Tensor:
+    """In fp64, where the device has it."""
+    return tensor.to(torch.float32 if tensor.device.type == "mps" else torch.float64)
 
 
 def _log_mass_outside(logits_NV: torch.Tensor, ids_NK: torch.Tensor) -> torch.Tensor:

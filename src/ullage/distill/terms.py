@@ -74,7 +74,7 @@ def _inner(term: InnerSettings, student: Any, teacher: Any) -> InnerTerm:
 def _term(term: OuterSettings, answers: bool) -> Term:
     weight = _weight(term.weight)
     if isinstance(term, CrossEntropy):
-        return cross_entropy_term(weight, eaten(term, answers=answers), name=term.called)
+        return cross_entropy_term(weight, eaten(term, answers=answers), term.called, term.tokens)
     if isinstance(term, Crossed):
         return _CROSSED[term.term](weight, term.called)
     assert term.temperature is not None  # noqa: S101 - written out by presets
@@ -83,7 +83,7 @@ def _term(term: OuterSettings, answers: bool) -> Term:
         divergence = partial(divergence, beta=term.beta)
     elif isinstance(term, Skewed):
         divergence = partial(divergence, alpha=term.alpha)
-    return divergence_term(term.called, divergence, weight, term.temperature)
+    return divergence_term(term.called, divergence, weight, term.temperature, term.tokens)
 
 
 def _weight(weight: float | Ramp) -> float | Schedule:

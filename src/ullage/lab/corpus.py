@@ -73,6 +73,8 @@ class CorpusRecipe:
     """In each row. More suit methods that learn from every reply of a row: `logits`."""
     rewrite: Callable[[Question], str] = lambda question: question.reply
     """The reference of a row; its own reply unless something else is to be taught."""
+    explain: Callable[[Question], str | None] = lambda question: None
+    """The rationale of a row, where it is to have one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,9 +203,11 @@ def _rows(
             continue
         seen.add(shown.messages)
         before = replace(question, reply=shown.reply)
+        steps = recipe.explain(shown)
         yield {
             "messages": [{"role": turn.role, "content": turn.content} for turn in shown.messages],
             "reference": recipe.rewrite(shown),
+            **({} if steps is None else {"rationale": steps}),
             "part": part,
             "family": question.family,
         }

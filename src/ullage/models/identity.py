@@ -86,7 +86,7 @@ def folder_identity(path: Path, *, extra: Mapping[str, Any]) -> str:
     }
     for name in _TOKENIZER_FILES:
         if (file := path / name).is_file():
-            parts[name] = _json_file(file) if _is_settings(name) else _digest_file(file)
+            parts[name] = _json_file(file) if _is_settings(name) else file_digest(file)
     if (file := path / "generation_config.json").is_file():
         parts["generation"] = _json_file(file)
     return _identity(parts)
@@ -98,7 +98,20 @@ def file_identity(path: Path, *, extra: Mapping[str, Any]) -> str:
     Raises:
         InputError: there is no such file, or it cannot be read.
     """
-    return _identity({"file": _digest_file(path), "extra": dict(extra)})
+    return _identity({"file": file_digest(path), "extra": dict(extra)})
+
+
+def identity_files(path: Path) -> dict[str, Path]:
+    """The files that an identity is made of, by their name: of a checkpoint folder, or of a file.
+
+    Raises:
+        InputError: as `folder_identity`.
+    """
+    if path.is_file():
+        return {path.name: path}
+    others = ("config.json", "generation_config.json", _INDEX, _BIN_INDEX, *_TOKENIZER_FILES)
+    files = [*_weight_files(path), *(path / name for name in others if (path / name).is_file())]
+    return {file.name: file for file in sorted(files)}
 
 
 def weight_digests(path: Path) -> dict[str, str]:
@@ -112,7 +125,7 @@ def weight_digests(path: Path) -> dict[str, str]:
     """
     files = _weight_files(path)
     if files[0].suffix != ".safetensors":
-        return {file.name: _digest_file(file) for file in files}
+        return {file.name: file_digest(file) for file in files}
     digests: dict[str, str] = {}
     for file in files:
         for name, digest in _tensor_digests(file):
@@ -183,7 +196,12 @@ def _json_file(path: Path) -> dict[str, Any]:
     return {key: value for key, value in data.items() if key not in _SAYS_NOTHING}
 
 
-def _digest_file(path: Path) -> str:
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hex.
+
+    Raises:
+        InputError: it cannot be read.
+    """
     digest = hashlib.sha256()
     try:
         with path.open("rb") as stream:

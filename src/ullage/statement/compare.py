@@ -1,20 +1,24 @@
 """Two statements side by side: what one student lost and the other kept.
 
 Verdicts are compared, each shown against the same teacher under the same targets. That two verdicts
-differ is not by itself shown to be a difference between the students: each rests on its own
-interval, and both stand beside it.
+differ does not by itself show that the students do, so the difference of their losses has an
+interval of its own: paired where the scores of both runs are there (`ullage.differences`), and else
+made of the two.
 """
 
 from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Mapping
 from enum import StrEnum
+from math import hypot
 from pathlib import Path
 from typing import Literal
 
 from ullage.errors import InputError
 from ullage.statement import sanitise
+from ullage.statement.consent import Consent, State
 from ullage.statement.document import Estimate, Finding, Part, Statement, Verdict
 from ullage.statement.words import LOSSES, UNKNOWN, VERDICTS, listed, several
 
@@ -35,9 +39,55 @@ class Change(StrEnum):
     BETTER = "better"
     """Lost in the first, degraded in the second."""
     REPAIRED = "repaired"
-    """A loss was shown in the first; the second is preserved."""
+    """A loss was shown in the first, the second is preserved, and the difference is shown too."""
     UNCHANGED = "unchanged"
     """The same verdict."""
+
+
+class Pairing(StrEnum):
+    """What a difference of two losses rests on; the strongest first."""
+
+    REPLIES = "same replies"
+    """Both students were scored on the same items against the same replies of the teacher."""
+    ITEMS = "same items"
+    """Both were scored on the same items, which the teacher was asked for each anew."""
+    APART = "two intervals"
+    """The items are others, or the scores are not there: made of the two losses' own intervals."""
+
+
+class Difference(Part):
+    """Loss in the second statement less loss in the first: positive is worse in the second."""
+
+    estimate: float
+    """In the metric's own unit."""
+    low: float
+    """Of the 95 % interval."""
+    high: float
+    """Of the 95 % interval."""
+    method: str
+    """How the interval was made."""
+    pairing: Pairing
+    """What it rests on."""
+    items: int | None = None
+    """Items that all of teacher and students answered; none where made of two intervals."""
+    families: int | None = None
+    """Independent units of these."""
+
+    @property
+    def shown(self) -> str:
+        """``worse`` or ``better`` where the interval says so of the second, else ``""``."""
+        return "worse" if self.low > 0 else "better" if self.high < 0 else ""
+
+
+class Lapse(StrEnum):
+    """What becomes of a consent that held in the first statement."""
+
+    HOLDS = "holds"
+    """There is one in the second."""
+    LAPSES = "lapses"
+    """The second needs one, and has none that holds."""
+    NOT_NEEDED = "no longer needed"
+    """There is nothing to accept in the second."""
 
 
 class Judged(Part):
@@ -66,6 +116,10 @@ class TargetChange(Part):
     """None where the first statement does not judge it."""
     second: Judged | None
     """None where the second statement does not judge it."""
+    difference: Difference | None = None
+    """None where one of them has no number."""
+    consent: Lapse | None = None
+    """None where the first has no consent that holds."""
 
 
 class Side(Part):
@@ -112,6 +166,8 @@ def compare(
     *,
     labels: tuple[str, str] = ("A", "B"),
     force: bool = False,
+    paired: Mapping[str, Difference] | None = None,
+    found: tuple[Mapping[str, Consent], Mapping[str, Consent]] | None = None,
 ) -> Comparison:
     """Compare two statements.
 
@@ -120,6 +176,9 @@ def compare(
         second: what is compared.
         labels: what to call them.
         force: compare although teachers or targets differ, and note that they do.
+        paired: differences known from the scores (`ullage.differences`); the others are made of
+            the losses' own intervals.
+        found: what became of the consents of each (`ullage.statement.consent.consents`).
 
     Raises:
         InputError: they are about different teachers, or their targets differ.
@@ -132,7 +191,13 @@ def compare(
         )
     before = {finding.id: finding for finding in first.findings}
     after = {finding.id: finding for finding in second.findings}
-    targets = [_target(before.get(id_), after.get(id_)) for id_ in dict.fromkeys([*after, *before])]
+    paired, (given, later) = paired or {}, found or ({}, {})
+    targets = [
+        _target(before.get(id_), after.get(id_), paired.get(id_)).model_copy(
+            update={"consent": _lapse(after.get(id_), given.get(id_), later.get(id_))}
+        )
+        for id_ in dict.fromkeys([*after, *before])
+    ]
     order = list(Change)
     targets.sort(key=lambda t: (not t.headline, order.index(t.change), t.target))
     counts = Counter(target.change for target in targets)
@@ -143,6 +208,22 @@ def compare(
         targets=tuple(targets),
         counts={str(change): counts[change] for change in Change},
         differences=(*obstacles, *_differences(first, second)),
+    )
+
+
+def apart(first: Estimate, second: Estimate) -> Difference:
+    """The difference of two losses from their intervals alone (MOVER, Zou & Donner 2008, eq. 4).
+
+    As wide as if the two had nothing to do with each other: where they rest on the same items, the
+    truth is narrower.
+    """
+    estimate = second.estimate - first.estimate
+    return Difference(
+        estimate=estimate,
+        low=estimate - hypot(second.estimate - second.low, first.high - first.estimate),
+        high=estimate + hypot(second.high - second.estimate, first.estimate - first.low),
+        method="MOVER",
+        pairing=Pairing.APART,
     )
 
 
@@ -194,18 +275,37 @@ def _some(names: list[str]) -> str:
     return listed(safe) if len(safe) <= 3 else f"{', '.join(safe[:3])} and {len(safe) - 3} more"
 
 
-def _target(first: Finding | None, second: Finding | None) -> TargetChange:
+def _target(
+    first: Finding | None, second: Finding | None, paired: Difference | None
+) -> TargetChange:
     finding = second or first
     if finding is None:
         raise ValueError("a target of neither statement")
+    difference = paired
+    if difference is None and first and second and first.loss and second.loss:
+        difference = apart(first.loss, second.loss)
     return TargetChange(
         target=finding.id,
         dimension=finding.dimension,
         headline=finding.target.headline,
-        change=_change(first.verdict if first else None, second.verdict if second else None),
+        change=_change(
+            first.verdict if first else None,
+            second.verdict if second else None,
+            shown_better=difference is not None and difference.shown == "better",
+        ),
         first=_judged(first),
         second=_judged(second),
+        difference=difference,
     )
+
+
+def _lapse(second: Finding | None, given: Consent | None, later: Consent | None) -> Lapse | None:
+    if given is None or given.state != State.ACCEPTED:
+        return None
+    if second is not None and second.verdict in (Verdict.PRESERVED, Verdict.NEVER_HAD):
+        return Lapse.NOT_NEEDED
+    held = later is not None and later.state == State.ACCEPTED
+    return Lapse.HOLDS if held else Lapse.LAPSES
 
 
 def _judged(finding: Finding | None) -> Judged | None:
@@ -214,7 +314,7 @@ def _judged(finding: Finding | None) -> Judged | None:
     return Judged(verdict=finding.verdict, loss=finding.loss, margin=finding.target.margin)
 
 
-def _change(first: Verdict | None, second: Verdict | None) -> Change:
+def _change(first: Verdict | None, second: Verdict | None, *, shown_better: bool) -> Change:
     if first == second:
         return Change.UNCHANGED
     if second == Verdict.LOST:
@@ -225,7 +325,7 @@ def _change(first: Verdict | None, second: Verdict | None) -> Change:
     known_after = second is not None and second not in UNKNOWN
     if known_before != known_after:
         return Change.KNOWN if known_after else Change.UNKNOWN
-    if first in LOSSES and second == Verdict.PRESERVED:
+    if first in LOSSES and second == Verdict.PRESERVED and shown_better:
         return Change.REPAIRED
     return Change.CHANGED
 
@@ -265,7 +365,9 @@ def _summary(targets: list[TargetChange], labels: tuple[str, str]) -> list[str]:
     elif others:
         lines.append(f"Of {of_others} none is lost in {second} that is not lost in {first}.")
     if repaired := [target.target for target in others if target.change == Change.REPAIRED]:
-        lines.append(f"A loss in {first} and preserved in {second}: {_some(repaired)}.")
+        lines.append(f"A loss in {first}, repaired in {second}: {_some(repaired)}.")
+    if lapsed := [target.target for target in targets if target.consent == Lapse.LAPSES]:
+        lines.append(f"Accepted in {first} and not in {second}: {_some(lapsed)}.")
     return lines
 
 

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ullage.statement import words
-from ullage.statement.compare import Change, Comparison, Judged, TargetChange
+from ullage.statement.compare import Change, Comparison, Judged, Lapse, TargetChange
 from ullage.statement.sanitise import terminal as safe
 from ullage.statement.terminal import print_page
 
@@ -44,7 +44,11 @@ def _page(comparison: Comparison, width: int) -> Iterator[RenderableType]:
     yield Text()
     yield (_one_line if width >= _WIDE else _stacked)(comparison, first, second)
     yield Text()
-    yield Text("Loss [95 % interval] against the teacher, positive is worse.", style="dim")
+    yield Text(
+        "Loss [95 % interval] against the teacher, positive is worse. Difference: the second's "
+        "loss less the first's, and what it rests on.",
+        style="dim",
+    )
     for line in comparison.differences:
         yield Text(f"Note: {safe(line)}.", style="dim")
 
@@ -55,7 +59,8 @@ def _one_line(comparison: Comparison, first: str, second: str) -> Table:
     heads = ("", "", first, "", second, "")
     table.add_row(*(Text(head, style="bold", overflow="ellipsis", no_wrap=True) for head in heads))
     for target in comparison.targets:
-        table.add_row(_change(target), _id(target), *_said(target.first), *_said(target.second))
+        about = Group(_id(target), *_beside(target))
+        table.add_row(_change(target), about, *_said(target.first), *_said(target.second))
     return table
 
 
@@ -65,7 +70,7 @@ def _stacked(comparison: Comparison, first: str, second: str) -> Table:
         sides = _grid(16, 14, None)
         for label, judged in ((first, target.first), (second, target.second)):
             sides.add_row(Text(label, overflow="ellipsis", no_wrap=True), *_said(judged))
-        table.add_row(_change(target), Group(_id(target), sides))
+        table.add_row(_change(target), Group(_id(target), sides, *_beside(target)))
     return table
 
 
@@ -82,6 +87,23 @@ def _change(target: TargetChange) -> Text:
 
 def _id(target: TargetChange) -> Text:
     return Text.assemble(safe(target.target), (", headline" * target.headline, "dim"))
+
+
+def _beside(target: TargetChange) -> Iterator[Text]:
+    """The difference of the two losses, and what becomes of a consent."""
+    if (difference := target.difference) is not None:
+        digits = max(
+            words.decimals(side.loss, side.margin)
+            for side in (target.first, target.second)
+            if side is not None
+        )
+        low, high = (words.number(e, digits, sign=True) for e in (difference.low, difference.high))
+        middle = words.number(difference.estimate, digits, sign=True)
+        shown = f"shown {difference.shown}" if difference.shown else "no difference shown"
+        yield Text(f"difference {middle} [{low}, {high}], {shown} ({difference.pairing})")
+    if target.consent is not None:
+        lapses = target.consent == Lapse.LAPSES
+        yield Text(f"consent {target.consent}", style="bold red" if lapses else "dim")
 
 
 def _said(judged: Judged | None) -> tuple[Text, Text]:

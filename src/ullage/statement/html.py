@@ -18,8 +18,10 @@ import jinja2
 from markupsafe import Markup
 
 from ullage.statement import plots, sanitise, words
+from ullage.statement.consent import UNACCEPTED, Consent, life, life_sentence
 from ullage.statement.document import Example, NotKnown, Statement, Turn
-from ullage.statement.outcome import Gate, gate, gate_sentence, outcome_sentence
+from ullage.statement.outcome import gate, gate_sentence, outcome_sentence
+from ullage.statement.policy import Gate
 from ullage.statement.sidebyside import said, side_by_side
 from ullage.statement.standing import picture
 
@@ -31,9 +33,15 @@ _GATE_WORDS = {
 }
 
 
-def to_html(statement: Statement) -> str:
-    """The statement as one self-contained page; the same statement gives the same page."""
+def to_html(statement: Statement, found: Mapping[str, Consent] | None = None) -> str:
+    """The statement as one self-contained page; the same arguments give the same page.
+
+    Args:
+        statement: what is shown.
+        found: what became of the consent to each target.
+    """
     style, policy = _style()
+    found = found or {}
     groups = words.by_dimension(statement.findings)
     shown = [finding for group in groups.values() for finding in group]
     return _template().render(
@@ -42,6 +50,12 @@ def to_html(statement: Statement) -> str:
         policy=policy,
         outcome=outcome_sentence(statement),
         gate_told=gate_sentence(statement),
+        life=life(statement, found),
+        life_told=life_sentence(statement, found),
+        consent=lambda finding: found.get(finding.id, UNACCEPTED),
+        accepted_unknowns=[
+            finding for finding in shown if finding.verdict in words.UNKNOWN and finding.id in found
+        ],
         gate=lambda finding: gate(finding, statement.scenario),
         gate_words=_GATE_WORDS,
         counts=Counter(finding.verdict for finding in shown),

@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from ullage.statement import words
+from ullage.statement.consent import UNACCEPTED, Consent, State, life_sentence
 from ullage.statement.document import Example, Finding, Statement
-from ullage.statement.outcome import Gate, gate, gate_sentence, outcome_sentence
+from ullage.statement.outcome import gate, gate_sentence, outcome_sentence
+from ullage.statement.policy import Gate
 from ullage.statement.sanitise import markdown as text
 from ullage.statement.sanitise import markdown_block, markdown_code
 from ullage.statement.standing import Standing, picture
 
 
-def to_markdown(statement: Statement) -> str:
-    """The statement as GitHub-flavoured Markdown; hostile text stands in code spans and fences."""
+def to_markdown(statement: Statement, found: Mapping[str, Consent] | None = None) -> str:
+    """The statement as GitHub-flavoured Markdown; hostile text stands in code spans and fences.
+
+    Args:
+        statement: what is written.
+        found: what became of the consent to each target.
+    """
+    found = found or {}
     blocks = [
         f"# Distillation Loss Statement: {text(statement.name)}",
         f"**{outcome_sentence(statement)}**",
         f"{gate_sentence(statement)} Exit code {statement.exit_code}. "
         f"Scenario: {text(statement.scenario.title)}. {words.trusted(statement.findings)}",
+        life_sentence(statement, found),
         *_verdicts(statement),
         *_unknown(statement),
-        *_losses(statement),
+        *_losses(statement, found),
         *_standings(statement),
         *_trust(statement),
         *_scope(statement),
@@ -75,7 +84,7 @@ def _unknown(statement: Statement) -> Iterator[str]:
         yield "Every target was settled, every dimension has one, and every arm answered."
 
 
-def _losses(statement: Statement) -> Iterator[str]:
+def _losses(statement: Statement, found: Mapping[str, Consent]) -> Iterator[str]:
     yield "## What was lost"
     losses = [
         finding
@@ -92,8 +101,22 @@ def _losses(statement: Statement) -> Iterator[str]:
             f"{words.number(finding.target.margin, words.places(finding))}. "
             f"Why it matters: {text(finding.target.reason)}"
         )
+        yield from _consent(found.get(finding.id, UNACCEPTED))
         if finding.examples:
             yield from _example(finding.examples[0])
+
+
+def _consent(consent: Consent) -> Iterator[str]:
+    given = consent.acceptance
+    if given is None:
+        yield "**Unaccepted**: nobody has put a name to this loss."
+        return
+    label = "Accepted" if consent.state == State.ACCEPTED else f"**{consent.state}**"
+    told = f"{label} by {text(given.by)} ({text(given.role)}) until {given.until}"
+    told += f", because: {text(given.because, limit=1000)}"
+    if given.mitigation:
+        told += f" Mitigation: {text(given.mitigation, limit=1000)}"
+    yield told + (f" No longer: {text(consent.why, limit=1000)}" if consent.why else "")
 
 
 def _example(example: Example) -> Iterator[str]:
@@ -150,6 +173,8 @@ def _scope(statement: Statement) -> Iterator[str]:
     scope = f"- Made for: {text(statement.scenario.use, limit=1000)}"
     if statement.scenario.not_for:
         scope += f"\n- Not for: {text(statement.scenario.not_for, limit=1000)}"
+    if statement.scenario.falls_back:
+        scope += f"\n- Falls back to the teacher: {text(statement.scenario.falls_back, limit=1000)}"
     yield scope
 
 
@@ -160,6 +185,8 @@ def _provenance(statement: Statement) -> Iterator[str]:
         f"{words.several(statement.arms[arm].replies, 'reply', 'replies')}"
         for arm in words.in_order(statement.arms)
     ]
+    if stated := words.terms(statement.distillation):
+        lines.append(f"- {text(stated, limit=1000)}")
     lines += [f"- Note: {text(note, limit=1000)}" for note in statement.notes]
     lines.append(
         f"- Ullage {text(statement.ullage_version)}, seed {statement.seed}, "

@@ -1,6 +1,6 @@
 """What the findings come to: the gate, the sentence, and the list of what is not known.
 
-The gate, target by target (`docs/statement.md` has the same table):
+The gate without a policy, target by target (`ullage.statement.policy.PLAIN`):
 
 =============================== ========= ========= =========
 verdict                         must      should    may_lose
@@ -22,11 +22,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
-from enum import StrEnum
 
 from ullage.config.models import Scenario, Severity
-from ullage.statement import sanitise
 from ullage.statement.document import Finding, NotKnown, Statement, Verdict
+from ullage.statement.policy import PLAIN, Gate
 from ullage.statement.words import (
     DIMENSIONS,
     SEVERITIES,
@@ -38,69 +37,47 @@ from ullage.statement.words import (
 )
 
 
-class Gate(StrEnum):
-    """What one target means for the gate."""
-
-    PASS = "pass"  # noqa: S105 - a verdict, not a word to enter by
-    FAIL = "FAIL"
-    ERROR = "error"
-    UNPROVEN = "unproven"
-
-
-_GRAVEST_FIRST = (Gate.FAIL, Gate.ERROR, Gate.UNPROVEN, Gate.PASS)
+def severity_of(finding: Finding, scenario: Scenario) -> Severity:
+    """The severity that counts: the scenario's where it names the target, written before asking."""
+    for target in scenario.targets:
+        if target.id == finding.id:
+            return target.severity
+    return finding.severity
 
 
 def gate(finding: Finding, scenario: Scenario) -> Gate:
-    """What a finding means for the gate.
-
-    The severity is the scenario's where it names the target: it was written before asking.
-    """
-    severity = _severity(finding, scenario)
-    if finding.infrastructure and severity != Severity.MAY_LOSE:
-        return Gate.ERROR
-    return _gate(finding.verdict, severity)
+    """What a finding by itself means for the gate: without a policy, and so without consent."""
+    return PLAIN.decide(
+        severity_of(finding, scenario), finding.verdict, infrastructure=finding.infrastructure
+    )
 
 
 def exit_code(findings: Iterable[Finding], scenario: Scenario) -> int:
-    """0 pass, 1 a target failed, 4 the machinery did, 3 unproven where proof is demanded.
+    """What the findings by themselves come to; see `code_of`.
 
-    The gravest wins, in the order 1, 4, 3. A target of the scenario that no finding speaks of is
-    unmeasured.
+    A target of the scenario that no finding speaks of is unmeasured.
     """
     findings = list(findings)
-    gates = [gate(finding, scenario) for finding in findings]
     judged = {finding.id for finding in findings}
+    gates = [gate(finding, scenario) for finding in findings]
     gates += [
-        _gate(Verdict.UNMEASURED, target.severity)
+        PLAIN.decide(target.severity, Verdict.UNMEASURED)
         for target in scenario.targets
         if target.id not in judged
     ]
+    return code_of(gates, demands_proof=scenario.demands_proof)
+
+
+def code_of(gates: Collection[Gate], *, demands_proof: bool) -> int:
+    """0 pass, 1 a target failed, 4 the machinery did, 3 unproven where proof is demanded.
+
+    The gravest wins, in the order 1, 4, 3.
+    """
     if Gate.FAIL in gates:
         return 1
     if Gate.ERROR in gates:
         return 4
-    return 3 if Gate.UNPROVEN in gates and scenario.demands_proof else 0
-
-
-def gate_lines(statement: Statement) -> list[str]:
-    """One line a target, failures first: plain text that is safe to print."""
-    lines = []
-    severities = list(SEVERITIES)
-    for finding in sorted(
-        statement.findings,
-        key=lambda f: (
-            _GRAVEST_FIRST.index(gate(f, statement.scenario)),
-            severities.index(_severity(f, statement.scenario)),
-            f.id,
-        ),
-    ):
-        word = gate(finding, statement.scenario)
-        severity = _severity(finding, statement.scenario)
-        lines.append(
-            f"{word:<8}  {severity:<8}  {finding.id}  {VERDICTS[finding.verdict].label}: "
-            f"{sanitise.terminal(sentence(finding.why))}"
-        )
-    return lines
+    return 3 if Gate.UNPROVEN in gates and demands_proof else 0
 
 
 def outcome_sentence(statement: Statement) -> str:
@@ -132,9 +109,15 @@ def outcome_sentence(statement: Statement) -> str:
 
 
 def gate_sentence(statement: Statement) -> str:
-    """What the gate answers and because of what, in one sentence."""
-    gates = Counter(gate(finding, statement.scenario) for finding in statement.findings)
-    failed, errors, unproven = gates[Gate.FAIL], gates[Gate.ERROR], gates[Gate.UNPROVEN]
+    """What the gate answers without a policy and because of what, in one sentence."""
+    gates = [gate(finding, statement.scenario) for finding in statement.findings]
+    return sentence_of(gates, demands_proof=statement.scenario.demands_proof)
+
+
+def sentence_of(gates: Iterable[Gate], *, demands_proof: bool) -> str:
+    """What a gate answers and because of what, in one sentence."""
+    counts = Counter(gates)
+    failed, errors, unproven = counts[Gate.FAIL], counts[Gate.ERROR], counts[Gate.UNPROVEN]
     verb = "is" if unproven == 1 else "are"
     if failed:
         told = f"The gate fails: {several(failed, 'target')} failed"
@@ -144,17 +127,20 @@ def gate_sentence(statement: Statement) -> str:
             f"The gate cannot answer: for {several(errors, 'target')} too many items could not be "
             "asked. Run the same command again to ask those."
         )
-    if not unproven:
-        return "The gate passes: no target failed and none that must be kept is unproven."
-    if statement.scenario.demands_proof:
+    if unproven and demands_proof:
         return (
             f"The gate does not pass: {several(unproven, 'target')} that must be kept "
-            f"{verb} unproven, and this scenario demands proof."
+            f"{verb} unproven, and proof is demanded."
         )
-    return (
-        f"The gate passes, although {several(unproven, 'target')} that must be kept {verb} "
-        "unproven: this scenario does not demand proof."
-    )
+    if unproven:
+        return (
+            f"The gate passes, although {several(unproven, 'target')} that must be kept {verb} "
+            "unproven: proof is not demanded."
+        )
+    if accepted := counts[Gate.ACCEPTED]:
+        verb = "is" if accepted == 1 else "are"
+        return f"The gate passes: {several(accepted, 'target')} {verb} accepted by name."
+    return "The gate passes: no target failed and none that must be kept is unproven."
 
 
 def not_known(findings: Sequence[Finding], arms: Collection[str]) -> tuple[NotKnown, ...]:
@@ -205,25 +191,6 @@ _HIDDEN_BY_ABSENCE = {
         "what distillation gained is not told apart from what the prompts alone would have.",
     ),
 }
-
-
-def _gate(verdict: Verdict, severity: Severity) -> Gate:
-    if severity == Severity.MAY_LOSE:
-        return Gate.PASS
-    if verdict == Verdict.LOST:
-        return Gate.FAIL
-    if severity == Severity.SHOULD:
-        return Gate.PASS
-    if verdict == Verdict.DEGRADED:
-        return Gate.FAIL
-    return Gate.UNPROVEN if verdict in UNKNOWN else Gate.PASS
-
-
-def _severity(finding: Finding, scenario: Scenario) -> Severity:
-    for target in scenario.targets:
-        if target.id == finding.id:
-            return target.severity
-    return finding.severity
 
 
 def _open_target(finding: Finding) -> NotKnown:

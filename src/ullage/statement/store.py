@@ -18,6 +18,8 @@ from pydantic_core import ErrorDetails
 from ullage.errors import InputError
 from ullage.files import write_together
 from ullage.statement import sanitise
+from ullage.statement.acceptance import read_records
+from ullage.statement.consent import consents
 from ullage.statement.document import SCHEMA_VERSION, Statement
 from ullage.statement.html import to_html
 from ullage.statement.markdown import to_markdown
@@ -70,12 +72,15 @@ def read(path: Path) -> Statement:
             "with the version of Ullage that wrote it",
         )
     try:
-        return Statement.model_validate_json(json.dumps(data), strict=True)
+        statement = Statement.model_validate_json(json.dumps(data), strict=True)
     except pydantic.ValidationError as error:
         first, *others = error.errors(include_url=False)
         more = f" (and {several(len(others), 'more problem')})" if others else ""
         what = f"{_problem(first)}{more}; judge the run again to write it anew"
         raise _refusal(path, what) from None
+    if missing := [role for role in ("teacher", "student") if role not in statement.arms]:
+        raise _refusal(path, f"arms has no {missing[0]}, which every statement is about")
+    return statement
 
 
 def json_schema() -> dict[str, Any]:
@@ -90,6 +95,8 @@ def json_schema() -> dict[str, Any]:
 def write_all(statement: Statement, folder: Path) -> dict[str, Path]:
     """Write statement.json, .html and .md: all of them, or none.
 
+    What people accepted stands beside the statement (`ullage.statement.consent`), and in the views.
+
     Returns:
         The path of each, by its name.
 
@@ -97,9 +104,25 @@ def write_all(statement: Statement, folder: Path) -> dict[str, Path]:
         InputError: the folder is missing, not writable, or its disk is full.
         InfrastructureError: the disk failed.
     """
-    rendered = (to_bytes(statement), to_html(statement).encode(), to_markdown(statement).encode())
-    write_together(folder, dict(zip(NAMES, rendered, strict=True)))
+    rendered = {NAMES[0]: to_bytes(statement)} | _views(statement, folder)
+    write_together(folder, rendered)
     return {name: folder / name for name in NAMES}
+
+
+def refresh_views(statement: Statement, folder: Path) -> None:
+    """Write the views that are in the folder anew, after somebody accepted or withdrew.
+
+    Raises:
+        UllageError: as `write_all`.
+    """
+    views = _views(statement, folder)
+    write_together(folder, {name: view for name, view in views.items() if (folder / name).exists()})
+
+
+def _views(statement: Statement, folder: Path) -> dict[str, bytes]:
+    found = consents(statement, read_records(folder))
+    views = (to_html(statement, found), to_markdown(statement, found))
+    return {name: view.encode() for name, view in zip(NAMES[1:], views, strict=True)}
 
 
 def _load(path: Path) -> bytes:

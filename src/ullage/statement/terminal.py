@@ -6,7 +6,7 @@ names pass `sanitise.terminal`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console, Group, RenderableType
@@ -16,8 +16,10 @@ from rich.table import Table
 from rich.text import Text
 
 from ullage.statement import plots, words
+from ullage.statement.consent import UNACCEPTED, Consent, Life, State, life, life_sentence
 from ullage.statement.document import Finding, Statement
-from ullage.statement.outcome import Gate, gate, gate_sentence, outcome_sentence
+from ullage.statement.outcome import gate, gate_sentence, outcome_sentence
+from ullage.statement.policy import Gate
 from ullage.statement.sanitise import terminal as safe
 
 _WIDE = 112
@@ -25,15 +27,22 @@ _WIDE = 112
 _BAR = 24
 
 
-def render(statement: Statement, console: Console, *, folder: Path | None = None) -> None:
+def render(
+    statement: Statement,
+    console: Console,
+    *,
+    found: Mapping[str, Consent] | None = None,
+    folder: Path | None = None,
+) -> None:
     """Print the statement.
 
     Args:
         statement: what to print.
         console: decides width, colour and encoding (`NO_COLOR` and pipes included).
+        found: what became of the consent to each target.
         folder: where statement.json, .html and .md are, to say so; None says nothing.
     """
-    print_page(Group(*_page(statement, console.width)), console)
+    print_page(Group(*_page(statement, console.width, found or {})), console)
     if folder is not None:
         console.print()
         for name, what in _FILES.items():
@@ -66,7 +75,9 @@ _FILES = {
 }
 
 
-def _page(statement: Statement, width: int) -> Iterator[RenderableType]:
+def _page(
+    statement: Statement, width: int, found: Mapping[str, Consent]
+) -> Iterator[RenderableType]:
     yield Text.assemble(("Distillation Loss Statement", "bold"), "  ", safe(statement.name))
     yield Text(safe(statement.scenario.title), style="dim")
     shared = plots.axis(statement.findings)
@@ -75,7 +86,7 @@ def _page(statement: Statement, width: int) -> Iterator[RenderableType]:
         yield Text()
         question = words.DIMENSIONS.get(dimension, "")
         yield Text.assemble((safe(dimension), "bold"), "  ", (question, "dim"))
-        yield rows(statement, findings, shared)
+        yield rows(statement, findings, shared, found)
     yield Text()
     yield Text(
         "Loss [95 % interval], positive is worse. On the bar: │ no loss, ┊ the margin δ.",
@@ -86,20 +97,27 @@ def _page(statement: Statement, width: int) -> Iterator[RenderableType]:
     yield Text()
     yield Text(words.trusted(statement.findings), style="dim")
     yield Text(outcome_sentence(statement), style="bold")
+    alive = life(statement, found)
+    yield Text(life_sentence(statement, found), style="" if alive == Life.ACCEPTED else "bold red")
     yield Text.assemble(
         (gate_sentence(statement), "red" if statement.exit_code else "green"),
         (f" Exit code {statement.exit_code}.", "dim"),
     )
 
 
-def _one_line(statement: Statement, findings: Sequence[Finding], shared: plots.Axis) -> Table:
+def _one_line(
+    statement: Statement,
+    findings: Sequence[Finding],
+    shared: plots.Axis,
+    found: Mapping[str, Consent],
+) -> Table:
     table = _grid(5)
     table.expand = True  # so that the columns of all dimensions are in line
     table.columns[1].ratio = 1
     for finding in findings:
         table.add_row(
             _verdict(finding),
-            Text.assemble(_id(finding), "  ", _marks(statement, finding)),
+            Text.assemble(_id(finding), "  ", _marks(statement, finding, found)),
             _loss(finding),
             Text(f"δ {_margin(finding)}"),
             _bar(finding, shared),
@@ -107,12 +125,17 @@ def _one_line(statement: Statement, findings: Sequence[Finding], shared: plots.A
     return table
 
 
-def _two_lines(statement: Statement, findings: Sequence[Finding], shared: plots.Axis) -> Table:
+def _two_lines(
+    statement: Statement,
+    findings: Sequence[Finding],
+    shared: plots.Axis,
+    found: Mapping[str, Consent],
+) -> Table:
     table = _grid(2)
     for finding in findings:
         numbers = _grid(3)
         numbers.add_row(_loss(finding), Text(f"δ {_margin(finding)}"), _bar(finding, shared))
-        told = Text.assemble(_id(finding), "  ", _marks(statement, finding))
+        told = Text.assemble(_id(finding), "  ", _marks(statement, finding, found))
         table.add_row(_verdict(finding), Group(told, numbers))
     return table
 
@@ -134,7 +157,7 @@ def _id(finding: Finding) -> Text:
     return Text(safe(finding.id), overflow="fold")
 
 
-def _marks(statement: Statement, finding: Finding) -> Text:
+def _marks(statement: Statement, finding: Finding, found: Mapping[str, Consent]) -> Text:
     """Severity, and what the gate makes of it where it does not pass."""
     severity = words.SEVERITIES[finding.severity].removesuffix(" keep")
     told = Text.assemble((severity, "dim"), (", headline" * finding.target.headline, "dim"))
@@ -142,6 +165,10 @@ def _marks(statement: Statement, finding: Finding) -> Text:
     if outcome != Gate.PASS:
         told.append("  ")
         told.append("FAILS" if outcome == Gate.FAIL else outcome, style="bold")
+    state = found.get(finding.id, UNACCEPTED).state
+    if finding.verdict in words.LOSSES or state != State.NONE:
+        told.append("  ")
+        told.append(state, style="dim" if state == State.ACCEPTED else "bold red")
     return told
 
 

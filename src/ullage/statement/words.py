@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import floor, log10
+from typing import Any
 
 from ullage.config.models import Severity
 from ullage.statement.document import Estimate, Finding, Verdict
@@ -212,3 +213,18 @@ def sentence(text: str) -> str:
     text = text.strip()
     text = text[:1].upper() + text[1:]
     return text if not text or text[-1] in ".!?…" else text + "."
+
+
+def terms(ledger: Mapping[str, Any] | None) -> str:
+    """Whether the teacher's outputs may train a model, as the ledger says; "" where it does not."""
+    teacher = ledger.get("teacher") if ledger is not None else None
+    if not isinstance(teacher, Mapping) or "terms" not in teacher:
+        return ""
+    stated = teacher["terms"]
+    if not isinstance(stated, Mapping):
+        return "Nobody has stated whether outputs of the teacher may train a model."
+    may = "may" if stated.get("may_train") is True else "may not"
+    return (
+        f"Outputs of the teacher {may} train a model, says {stated.get('document')}, read on "
+        f"{stated.get('read_on')}."
+    )
