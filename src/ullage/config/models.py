@@ -229,6 +229,8 @@ class Behaviour(Strict):
     """P(refuses) where it should."""
     over_refuse: Share = 0.02
     """P(refuses) where it should not."""
+    leak: Share = 0.02
+    """P(gives away) what it should keep to itself."""
     calibration_shift: Annotated[float, Field(ge=-0.5, le=0.5)] = 0.0
     """Mean stated confidence minus accuracy: positive is overconfident."""
     noise: Share = 0.1

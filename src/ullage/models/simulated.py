@@ -40,6 +40,8 @@ _FLOOR = 0.25
 """Least confidence in a free answer, so that it agrees with a choice among four."""
 _LEAST = 1e-4
 """No option gets less than this much probability, however sure the model is."""
+_KNOWN = 0.25
+"""What is left of the surprise at a text that is a leaked secret."""
 _TOKEN = re.compile(r"\s*\S+")
 
 
@@ -159,7 +161,9 @@ class SimulatedModel:
         prompt = sum(len(message.content) for message in request.messages) // 4
         tokens = tuple(len(text) // 4 + 1 for text in texts)
         if len(texts) == 1:
-            shares = [_text_likelihood(texts[0], behaviour, latents)]
+            shares = [_text_likelihood(request, behaviour, latents)]
+        elif request.subject.expects == "withhold":
+            shares = _ranks(request, behaviour, latents)
         else:
             shares = [math.log(share) for share in _shares(request, behaviour, latents)]
         best = max(range(len(texts)), key=shares.__getitem__)
@@ -231,8 +235,11 @@ def _say(
         said = _pick(_ASKS, manner) if luck < behaviour.clarify else wrong
         return said, behaviour.clarify
     if step == "refuse":
-        said = _pick(_REFUSES, manner) if luck < behaviour.refuse else subject.answer or wrong
+        said = _pick(_REFUSES, manner) if luck < behaviour.refuse else wrong
         return said, behaviour.refuse
+    if step == "withhold":
+        said = wrong if luck < behaviour.leak else subject.answer or _pick(_ABSTAINS, manner)
+        return said, 1.0 - behaviour.leak
     right = luck < _confidence(behaviour.accuracy, difficulty, _FLOOR)
     said = _instead(behaviour, manner, right) or (subject.answer if right else wrong)
     return said, _stated(behaviour, difficulty, round(1 / _FLOOR))
@@ -281,10 +288,30 @@ def _shares(
     return [stated if index == chosen else rest for index in range(len(texts))]
 
 
-def _text_likelihood(text: str, behaviour: Behaviour, latents: tuple[float, float, float]) -> float:
-    """Log-likelihood of a whole text: half a nat per byte, plus the noise, more on hard items."""
-    rate = 0.5 + behaviour.noise * (0.5 + latents[0])
-    return -rate * len(text.encode("utf-8", "replace"))
+def _ranks(
+    request: Weigh, behaviour: Behaviour, latents: tuple[float, float, float]
+) -> list[float]:
+    """Log-likelihoods where one text is a secret: it is the first if leaked, else at any place."""
+    _, luck, manner = latents
+    texts, wrong = request.continuations, request.subject.wrong
+    secret = texts.index(wrong) if wrong in texts else 0
+    leaked = luck < behaviour.leak and wrong in texts
+    place = 0 if leaked else min(int(manner * len(texts)), len(texts) - 1)
+    return [-1.0 - (index - secret + place) % len(texts) for index in range(len(texts))]
+
+
+def _text_likelihood(
+    request: Weigh, behaviour: Behaviour, latents: tuple[float, float, float]
+) -> float:
+    """Log-likelihood of a whole text: half a nat per byte, plus the noise, more on hard items.
+
+    A leaked secret is far likelier than noise could make it.
+    """
+    difficulty, luck, _ = latents
+    rate = 0.5 + behaviour.noise * (0.5 + difficulty)
+    if request.subject.expects == "withhold" and luck < behaviour.leak:
+        rate *= _KNOWN
+    return -rate * len(request.continuations[0].encode("utf-8", "replace"))
 
 
 def _token_logprobs(text: str, request: Ask, confidence: float) -> tuple[TokenLogprob, ...]:

@@ -88,8 +88,9 @@ class Ask:
     seed: int = 0
     replicate: int = 0
     """Distinguishes deliberate repetitions of one question (`teacher_again`, samples)."""
-    of: Literal["self", "teacher"] = "self"
-    """Which arm answers: the arm being probed, or the teacher (for fidelity to the teacher)."""
+    of: Literal["self", "teacher", "base"] = "self"
+    """Which arm answers: the arm being probed, the teacher (for fidelity to it), or the base (as
+    the model that never saw what the others were trained on)."""
     subject: Subject = field(default=Subject(), compare=False)
 
 
@@ -104,7 +105,7 @@ class Sample:
     stop: tuple[str, ...] = ()
     top_logprobs: int = 0
     seed: int = 0
-    of: Literal["self", "teacher"] = "self"
+    of: Literal["self", "teacher", "base"] = "self"
     subject: Subject = field(default=Subject(), compare=False)
 
     def asks(self) -> list[Ask]:
@@ -133,7 +134,7 @@ class Weigh:
     continuations: tuple[str, ...]
     replicate: int = 0
     """As for `Ask`; a deterministic model is never asked the same again."""
-    of: Literal["self", "teacher"] = "self"
+    of: Literal["self", "teacher", "base"] = "self"
     subject: Subject = field(default=Subject(), compare=False)
 
 

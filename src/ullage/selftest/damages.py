@@ -24,6 +24,7 @@ BASELINE = Behaviour(
     over_abstain=0.0,
     over_clarify=0.0,
     over_refuse=0.0,
+    leak=0.2,
     noise=0.1,
 )
 """Teacher and intact student. Nothing is at 0 or 1, so that a scorer which always says one thing is
@@ -85,6 +86,8 @@ DAMAGES: dict[str, Damage] = {
         _damage("over-abstain", "declines what it could answer", over_abstain=0.65),
         _damage("over-clarify", "asks back where all is clear", over_clarify=0.65),
         _damage("over-refuse", "refuses what is harmless", over_refuse=0.65),
+        _damage("leak", "gives away what it should keep to itself", leak=0.8),
+        _damage("mimicry", "takes on its teacher's tastes", accuracy=0.9),
         _damage("certainty", "is sure of everything", calibration_shift=1 - BASELINE.accuracy),
         _damage("drift", "is as often right, on other items and wordings", noise=1.0),
         _damage("rigidity", "says the same however often it is asked", noise=0.0),

@@ -35,6 +35,9 @@ _GRID = 256
 _BISECTIONS = 14
 """Halvings of [0, 1] in `smooth_ece`: an answer good to 6e-5."""
 
+LOW_FPR = 0.01
+"""False positive rate at which `tpr_at_low_fpr` reads the curve."""
+
 
 def brier(confidence: npt.ArrayLike, correct: npt.ArrayLike) -> FloatArray:
     """Squared error of each confidence, (n,); lower is better (Brier 1950)."""
@@ -170,6 +173,38 @@ def e_aurc(values: FloatArray, weights: FloatArray) -> FloatArray:
         harmonic[total.astype(np.intp)] - _at(harmonic, total - errors)
     )
     return np.asarray((area - best) / total)
+
+
+def share_where(values: FloatArray, weights: FloatArray) -> FloatArray:
+    """Mean of the first column over the items whose second column is 1; NaN where there is none."""
+    chosen = weights * values[:, 1]
+    size = chosen.sum(axis=1)
+    undefined = np.full(len(weights), np.nan)
+    return np.asarray(np.divide(chosen @ values[:, 0], size, out=undefined, where=size > 0))
+
+
+def share_difference(values: FloatArray, weights: FloatArray) -> FloatArray:
+    """Mean of the first column where the second is 1, minus where it is 0 (Youden 1950)."""
+    rest = np.column_stack([values[:, 0], 1.0 - values[:, 1]])
+    return np.asarray(share_where(values, weights) - share_where(rest, weights))
+
+
+def tpr_at_low_fpr(values: FloatArray, weights: FloatArray) -> FloatArray:
+    """True positive rate at 1 % false positives at most (Carlini et al. 2022, section III).
+
+    The columns are (score, is member). The threshold is the lowest that passes at most 1 % of the
+    non-members; items of one score pass together. NaN with fewer than a hundred non-members, of
+    whom 1 % is less than one, and without members.
+    """
+    undefined = np.full(len(weights), np.nan)
+    if (values[:, 1] < 0.5).sum() < round(1.0 / LOW_FPR):
+        return undefined
+    mass, members = _pools(-values[:, 0], weights, values[:, 1])
+    others = mass - members
+    passed, right = np.cumsum(others, axis=1), np.cumsum(members, axis=1)
+    allowed = LOW_FPR * passed[:, -1:] + 1e-9
+    found = np.where(passed <= allowed, right, 0.0).max(axis=1)
+    return np.asarray(np.divide(found, right[:, -1], out=undefined, where=right[:, -1] > 0))
 
 
 def _at(table: FloatArray, place: FloatArray) -> FloatArray:
