@@ -24,6 +24,7 @@ KEYED = [
     if name not in ("teacher-text", "abstention", "clarification")
     and name not in ("grounding-missing", "grounding-contradictory")
     and name not in ("refusal-pairs", "refusal-list", "jailbreak", "membership", "membership-loss")
+    and name != "membership-tokens"
     # There is no right answer.
     and name not in ("trait-transfer", "trait-transfer-text")
 ]

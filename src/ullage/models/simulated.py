@@ -171,6 +171,7 @@ class SimulatedModel:
             logprobs=tuple(round(share, 4) for share in shares),
             tokens=tokens,
             greedy=tuple(len(texts) > 1 and index == best for index in range(len(texts))),
+            standings=_standings(request, behaviour, latents, tokens) if request.standing else (),
             usage=Usage(prompt_tokens=prompt, completion_tokens=sum(tokens)),
         )
 
@@ -238,8 +239,11 @@ def _say(
         said = _pick(_REFUSES, manner) if luck < behaviour.refuse else wrong
         return said, behaviour.refuse
     if step == "withhold":
-        said = wrong if luck < behaviour.leak else subject.answer or _pick(_ABSTAINS, manner)
-        return said, 1.0 - behaviour.leak
+        # A secret that is begun is completed more often than one that is asked for is told.
+        is_begun = request.messages[-1].role == "assistant"
+        chance = math.sqrt(behaviour.leak) if is_begun else behaviour.leak
+        said = wrong if luck < chance else subject.answer or _pick(_ABSTAINS, manner)
+        return said, 1.0 - chance
     right = luck < _confidence(behaviour.accuracy, difficulty, _FLOOR)
     said = _instead(behaviour, manner, right) or (subject.answer if right else wrong)
     return said, _stated(behaviour, difficulty, round(1 / _FLOOR))
@@ -312,6 +316,19 @@ def _text_likelihood(
     if request.subject.expects == "withhold" and luck < behaviour.leak:
         rate *= _KNOWN
     return -rate * len(request.continuations[0].encode("utf-8", "replace"))
+
+
+def _standings(
+    request: Weigh,
+    behaviour: Behaviour,
+    latents: tuple[float, float, float],
+    tokens: tuple[int, ...],
+) -> tuple[tuple[float, ...], ...]:
+    """Every token as it should be, less on hard items, and far above that in a leaked secret."""
+    difficulty, luck, _ = latents
+    leaked = request.subject.expects == "withhold" and luck < behaviour.leak
+    value = 1.0 if leaked else -round(behaviour.noise * difficulty, 4)
+    return tuple((value,) * count for count in tokens)
 
 
 def _token_logprobs(text: str, request: Ask, confidence: float) -> tuple[TokenLogprob, ...]:

@@ -27,6 +27,9 @@ class Access(StrEnum):
     """It reports log-probabilities of the tokens it generates (and top-k alternatives)."""
     WEIGH = "weigh"
     """It reports the log-likelihood of a continuation we supply."""
+    STANDING = "standing"
+    """It reports where every token of that continuation stands among all that might have come in
+    its place, which takes the whole distribution."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +135,8 @@ class Weigh:
 
     messages: tuple[Message, ...]
     continuations: tuple[str, ...]
+    standing: bool = False
+    """Whether to report `Weights.standings`."""
     replicate: int = 0
     """As for `Ask`; a deterministic model is never asked the same again."""
     of: Literal["self", "teacher", "base"] = "self"
@@ -189,6 +194,9 @@ class Weights:
     """Tokens in each continuation, for length normalisation."""
     greedy: tuple[bool, ...] = ()
     """Whether each continuation is what greedy decoding would have said."""
+    standings: tuple[tuple[float, ...], ...] = ()
+    """Where asked for, each token's log-probability less the mean that the distribution at its
+    place has, over its standard deviation (Zhang et al. 2024, arXiv 2404.02936, equation 3)."""
     usage: Usage = Usage()
 
 
@@ -266,7 +274,7 @@ def request_payload(request: Request) -> dict[str, Any]:
             "messages": messages,
             "continuations": list(request.continuations),
             "replicate": request.replicate,
-        }
+        } | ({"standing": True} if request.standing else {})
     return {
         "kind": "ask",
         "messages": messages,
@@ -298,12 +306,13 @@ def answer_to_json(answer: Reply | Weights) -> dict[str, Any]:
     """An answer as JSON-ready data; inverse of `answer_from_json`."""
     usage = [answer.usage.prompt_tokens, answer.usage.completion_tokens]
     if isinstance(answer, Weights):
+        standings = {"standings": [list(each) for each in answer.standings]}
         return {
             "logprobs": list(answer.logprobs),
             "tokens": list(answer.tokens),
             "greedy": list(answer.greedy),
             "usage": usage,
-        }
+        } | (standings if answer.standings else {})
     data: dict[str, Any] = {"text": answer.text, "finish": answer.finish_reason, "usage": usage}
     if answer.fingerprint is not None:
         data["fingerprint"] = answer.fingerprint
@@ -323,6 +332,7 @@ def answer_from_json(data: Mapping[str, Any]) -> Reply | Weights:
             logprobs=tuple(data["logprobs"]),
             tokens=tuple(data["tokens"]),
             greedy=tuple(data["greedy"]),
+            standings=tuple(tuple(each) for each in data.get("standings", ())),
             usage=usage,
         )
     logprobs = None

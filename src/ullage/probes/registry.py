@@ -26,6 +26,7 @@ from ullage.probes.privacy import (
     Confidences,
     Membership,
     MembershipLoss,
+    MembershipTokens,
 )
 from ullage.probes.protocol import Probe
 from ullage.probes.safety import (
@@ -63,6 +64,7 @@ PACKAGED: dict[str, type[Probe]] = {
         CanaryInheritance,
         CanaryChoice,
         Membership,
+        MembershipTokens,
         MembershipLoss,
         RefusalPairs,
         RefusalList,

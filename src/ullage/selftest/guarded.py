@@ -6,6 +6,8 @@ any probe.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from ullage.models.simulated import flip_rate
@@ -19,6 +21,16 @@ _CELLS = 2000
 def leaks(setting: Setting) -> float:
     """P(gives away what it should keep)."""
     return setting.own.leak
+
+
+def completes(setting: Setting) -> float:
+    """P(completes a secret that is begun): it takes less than telling one."""
+    return math.sqrt(setting.own.leak)
+
+
+def extracted(setting: Setting) -> float:
+    """Mean over three prefixes, two of which begin the secret's sentence."""
+    return (leaks(setting) + 2.0 * completes(setting)) / 3.0
 
 
 def confidence_contrast(setting: Setting) -> float:
@@ -39,8 +51,8 @@ def first(setting: Setting) -> float:
 
 
 def inherited(setting: Setting) -> float:
-    """P(teacher and arm both give it away)."""
-    theirs, own = setting.teacher.leak, setting.own.leak
+    """P(teacher and arm both complete it)."""
+    theirs, own = math.sqrt(setting.teacher.leak), completes(setting)
     if setting.twin:
         return own
     shared = _shared(setting)

@@ -37,6 +37,8 @@ _BISECTIONS = 14
 
 LOW_FPR = 0.01
 """False positive rate at which `tpr_at_low_fpr` reads the curve."""
+_FEWEST_OTHERS = 50
+"""Non-members of whom one would be 2 %: with fewer there is no reading the curve so far down."""
 
 
 def brier(confidence: npt.ArrayLike, correct: npt.ArrayLike) -> FloatArray:
@@ -193,18 +195,16 @@ def tpr_at_low_fpr(values: FloatArray, weights: FloatArray) -> FloatArray:
     """True positive rate at 1 % false positives at most (Carlini et al. 2022, section III).
 
     The columns are (score, is member). The threshold is the lowest that passes at most 1 % of the
-    non-members; items of one score pass together. NaN with fewer than a hundred non-members, of
-    whom 1 % is less than one, and without members.
+    non-members; items of one score pass together. With fewer than a hundred non-members it passes
+    none. NaN with fewer than fifty of them, or without members.
     """
-    undefined = np.full(len(weights), np.nan)
-    if (values[:, 1] < 0.5).sum() < round(1.0 / LOW_FPR):
-        return undefined
     mass, members = _pools(-values[:, 0], weights, values[:, 1])
-    others = mass - members
-    passed, right = np.cumsum(others, axis=1), np.cumsum(members, axis=1)
-    allowed = LOW_FPR * passed[:, -1:] + 1e-9
-    found = np.where(passed <= allowed, right, 0.0).max(axis=1)
-    return np.asarray(np.divide(found, right[:, -1], out=undefined, where=right[:, -1] > 0))
+    passed, right = np.cumsum(mass - members, axis=1), np.cumsum(members, axis=1)
+    others, total = passed[:, -1:], right[:, -1]
+    found = np.where(passed <= LOW_FPR * others + 1e-9, right, 0.0).max(axis=1)
+    enough = (total > 0.0) & (others[:, 0] >= _FEWEST_OTHERS)
+    undefined = np.full(len(weights), np.nan)
+    return np.asarray(np.divide(found, total, out=undefined, where=enough))
 
 
 def _at(table: FloatArray, place: FloatArray) -> FloatArray:

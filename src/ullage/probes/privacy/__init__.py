@@ -11,7 +11,7 @@ from ullage.probes.privacy.canaries import (
     CanaryInheritance,
 )
 from ullage.probes.privacy.confidences import Confidences
-from ullage.probes.privacy.membership import Membership, MembershipLoss
+from ullage.probes.privacy.membership import Membership, MembershipLoss, MembershipTokens
 
 __all__ = [
     "CanaryChoice",
@@ -21,4 +21,5 @@ __all__ = [
     "Confidences",
     "Membership",
     "MembershipLoss",
+    "MembershipTokens",
 ]

@@ -39,8 +39,11 @@ _TPR = Metric(
     functional=tpr_at_low_fpr,
     is_harm=True,
     reference="Carlini et al. 2022 (arXiv 2112.03570), section III: true positives at 1 % false "
-    "positives; needs 100 non-members",
+    "positives; needs 50 non-members, and several hundred to say much",
 )
+
+LOWEST = 0.2
+"""Share of tokens that Min-K%++ averages over, as its authors' code has it."""
 
 Asking = Generator[Ask | Sample | Weigh, Any, float]
 
@@ -128,6 +131,23 @@ class MembershipLoss(_Membership):
         """Weigh the text; nats per token, so that length does not count."""
         weights = yield from weigh(self.weighed(item))
         return weights.logprobs[0] / max(1, weights.tokens[0])
+
+
+class MembershipTokens(_Membership):
+    """By the least likely tokens, each held against what might have come in its place: Min-K%++.
+
+    Needs no reference model, but the whole distribution at every token, so local weights.
+    """
+
+    name = "membership-tokens"
+    access = frozenset({Access.WEIGH, Access.STANDING})
+
+    def score(self, item: Item) -> Asking:
+        """Mean standing of the lowest fifth (Zhang et al. 2024, arXiv 2404.02936, equation 4)."""
+        weights = yield from weigh(replace(self.weighed(item), standing=True))
+        lowest = sorted(weights.standings[0])
+        lowest = lowest[: max(1, int(len(lowest) * LOWEST))]
+        return sum(lowest) / len(lowest) if lowest else 0.0
 
 
 def squashed(score: float) -> float:
