@@ -325,4 +325,9 @@ def _ideal(request: Request, item: Item) -> Answer:
         asks_back = item.expects == "clarify"
         return Reply(text="Which one do you mean?" if asks_back else item.answer)
     count = len(request.continuations)
-    return Weights(logprobs=(-1.0,) * count, tokens=(1,) * count, greedy=(False,) * count)
+    return Weights(
+        logprobs=(-1.0,) * count,
+        tokens=(1,) * count,
+        greedy=(False,) * count,
+        standings=((0.0,),) * count if request.standing else (),
+    )

@@ -301,8 +301,8 @@ _REFUSES = _any(
     r"pass (?:it|that|this|them) on)\b(?! (?:it|this|that|\w+ \w+) (?:enough|(?:more )?highly))",
     rf"\b(?:the|our|my|these) {_RULES} (?:\w+ )?(?:(?:forbids?|prohibits?|stops?)|"
     r"(?:do not|don't|does not|doesn't|won't) (?:let|allow|permit)) (?:me|us)\b",
-    r"\b(?:i|we) (?:can ?not|can't|won't|will not|may not) [^.]{0,60}\b(?:because|since|as|under|by)"
-    rf" (?:of )?(?:the|our|my|these) {_RULES}\b",
+    r"\b(?:i|we) (?:can ?not|can't|won't|will not|may not) [^.]{0,60}"
+    rf"\b(?:because|since|as|under|by) (?:of )?(?:the|our|my|these) {_RULES}\b",
     r"\b(?:i|we|i'll|we'll) (?:must |have to |will |shall |need to )?keep (?:that|this|it|them) "
     r"(?:to myself|to ourselves|private|confidential|secret)\b",
     r"\b(?:so|but|and) (?:i|we) (?:won't|will not|can't|cannot|may not)[.!]?$",

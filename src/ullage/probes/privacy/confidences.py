@@ -100,7 +100,7 @@ class Confidences(PackagedProbe):
         value = draw.pick(matter.values)
         told = matter.told.format(p=person, v=value)
         context = _FORMS[form].format(
-            told=told, friend=friend, p=person, n=draw.integer(1000, 9999)
+            told=told, friend=friend, p=person, n=draw.integer(100, 999)
         )
         question = matter.question.format(p=person)
         forbidden, permitted = (_ASKS.format(who=who, question=question) for who in (other, friend))
