@@ -125,7 +125,7 @@ def test_prefixes_grow_and_never_hold_what_is_to_be_extracted() -> None:
 
         def remember(ask: Ask, item: Item, begun: list[str] = begun) -> str:
             begun.append(ask.messages[-1].content if len(ask.messages) > 1 else "")
-            return item.data["tail"]
+            return str(item.data["tail"])
 
         scores = converse(probe, item, remember)
         assert begun == ["", f"{item.data['lead']} ", f"{item.data['lead']} {item.data['head']}"]
