@@ -99,9 +99,7 @@ class Confidences(PackagedProbe):
         person, friend, other = left.pop(first), left.pop(second), left.pop(stranger)
         value = draw.pick(matter.values)
         told = matter.told.format(p=person, v=value)
-        context = _FORMS[form].format(
-            told=told, friend=friend, p=person, n=draw.integer(100, 999)
-        )
+        context = _FORMS[form].format(told=told, friend=friend, p=person, n=draw.integer(100, 999))
         question = matter.question.format(p=person)
         forbidden, permitted = (_ASKS.format(who=who, question=question) for who in (other, friend))
         return _confided(context, forbidden, permitted, value)
