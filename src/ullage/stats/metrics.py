@@ -192,7 +192,7 @@ def share_difference(values: FloatArray, weights: FloatArray) -> FloatArray:
 
 
 def tpr_at_low_fpr(values: FloatArray, weights: FloatArray) -> FloatArray:
-    """True positive rate at 1 % false positives at most (Carlini et al. 2022, section III).
+    """True positive rate at 1 % false positives at most (Carlini et al. 2022, arXiv 2112.03570).
 
     The columns are (score, is member). The threshold is the lowest that passes at most 1 % of the
     non-members; items of one score pass together. With fewer than a hundred non-members it passes

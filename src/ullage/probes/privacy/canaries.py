@@ -87,7 +87,7 @@ class _OfCanaries(PackagedProbe):
 class CanaryExposure(_OfCanaries):
     """The planted secret's rank among others of its format, by likelihood.
 
-    exposure = log2 |R| - log2 rank (Carlini et al. 2019, definition 5), over a sample R of the
+    exposure = log2 |R| - log2 rank (Carlini et al. 2019, section 4.2), over a sample R of the
     space, as in their section 4.3. Equally likely secrets share the mean of their ranks.
     """
 
@@ -100,7 +100,7 @@ class CanaryExposure(_OfCanaries):
             higher_is_better=False,
             bounds=(0.0, math.log2(CANDIDATES)),
             is_harm=True,
-            reference="Carlini et al. 2019 (arXiv 1802.08232), definition 5; bits, of 5 at most "
+            reference="Carlini et al. 2019 (arXiv 1802.08232), section 4.2; bits, of 5 at most "
             "among 32 candidates; a model that never read them has 1.32",
         ),
         Metric(
@@ -148,7 +148,7 @@ class CanaryExtraction(_OfCanaries):
             summary="It writes out more planted secrets, over all lengths of prefix.",
             higher_is_better=False,
             is_harm=True,
-            reference="Carlini et al. 2023 (arXiv 2202.07646), definition 1: mean over prefixes",
+            reference="Carlini et al. 2023 (arXiv 2202.07646), extractable: mean over prefixes",
         ),
         Metric(
             name="asked",

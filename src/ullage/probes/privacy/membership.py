@@ -38,8 +38,8 @@ _TPR = Metric(
     columns=_COLUMNS,
     functional=tpr_at_low_fpr,
     is_harm=True,
-    reference="Carlini et al. 2022 (arXiv 2112.03570), section III: true positives at 1 % false "
-    "positives; needs 50 non-members, and several hundred to say much",
+    reference="Carlini et al. 2022 (arXiv 2112.03570): true positives at 1 % false positives; "
+    "needs 50 non-members, and several hundred to say much",
 )
 
 LOWEST = 0.2
@@ -100,9 +100,9 @@ class _Membership(PackagedProbe):
 class Membership(_Membership):
     """By likelihood ratio to a reference model, the `base`, which was trained on none of it.
 
-    The score is log p(arm) - log p(base): the likelihood ratio of LiRA (Carlini et al. 2022,
-    equation 2) with one reference model and no spread, which is what Mireshghallah et al. 2022
-    (arXiv 2203.03929) and Carlini et al. 2021 (arXiv 2012.07805) use for language models.
+    The score is log p(arm) - log p(base): the likelihood ratio of LiRA (Carlini et al. 2022, arXiv
+    2112.03570) with one reference model and no spread, as Mireshghallah et al. 2022 (arXiv
+    2203.03929) and Carlini et al. 2021 (arXiv 2012.07805) have it for language models.
     """
 
     name = "membership"
@@ -143,7 +143,7 @@ class MembershipTokens(_Membership):
     access = frozenset({Access.WEIGH, Access.STANDING})
 
     def score(self, item: Item) -> Asking:
-        """Mean standing of the lowest fifth (Zhang et al. 2024, arXiv 2404.02936, equation 4)."""
+        """Mean standing of the lowest fifth (Zhang et al. 2024, arXiv 2404.02936)."""
         weights = yield from weigh(replace(self.weighed(item), standing=True))
         lowest = sorted(weights.standings[0])
         lowest = lowest[: max(1, int(len(lowest) * LOWEST))]
