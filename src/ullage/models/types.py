@@ -195,8 +195,8 @@ class Weights:
     greedy: tuple[bool, ...] = ()
     """Whether each continuation is what greedy decoding would have said."""
     standings: tuple[tuple[float, ...], ...] = ()
-    """Where asked for, of each token (log p - mu) / sigma, with mean and standard deviation of log p
-    in the distribution at its place (Zhang et al. 2024, arXiv 2404.02936)."""
+    """Where asked for, of each token (log p - mu) / sigma, with the mean and standard deviation
+    of log p in the distribution at its place (Zhang et al. 2024, arXiv 2404.02936)."""
     usage: Usage = Usage()
 
 
