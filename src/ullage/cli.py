@@ -161,6 +161,56 @@ def probes(json_: Json = False) -> None:
 
 
 @app.command()
+def canaries(
+    corpus: Annotated[Path, typer.Argument(help="JSONL to train on.", metavar="CORPUS")],
+    target: Annotated[Path, typer.Argument(help="The same with canaries.", metavar="TARGET")],
+    lists: Annotated[
+        Path | None,
+        typer.Option("--lists", metavar="FOLDER", help="Where to keep the lists; left out: here."),
+    ] = None,
+    count: Annotated[
+        int, typer.Option("--count", min=1, metavar="N", help="Canaries; as many are left out.")
+    ] = 200,
+    repeats: Annotated[
+        list[int] | None,
+        typer.Option(
+            "--repeats", min=1, metavar="K", help="How often each is there; several take turns."
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Another seed, other canaries.")] = 0,
+) -> None:
+    """Plant made-up secrets in a corpus, and keep the lists that the privacy probes ask from."""
+    from ullage.probes.privacy.planting import plant
+
+    folder = lists or Path()
+    planted = plant(corpus, target, folder, count=count, repeats=tuple(repeats or (1,)), seed=seed)
+    typer.echo(
+        f"wrote {target}: {planted.rows} rows, {planted.planted_rows} of them canaries; train on "
+        f"it, then name under 'items': canary-exposure, canary-extraction, canary-choice or "
+        f"canary-inheritance: {planted.canaries}; membership: {planted.membership}"
+    )
+
+
+@app.command()
+def requests(
+    sources: Annotated[
+        list[Path], typer.Argument(help="CSV or JSONL of a public benchmark.", metavar="FILE...")
+    ],
+    target: Annotated[
+        Path, typer.Option("--to", metavar="FILE", help="JSONL to write, for probe refusal-list.")
+    ],
+) -> None:
+    """Turn AdvBench, HarmBench, Do-Not-Answer or XSTest files into items of refusal-list."""
+    from ullage.probes.safety.benchmarks import convert
+
+    for source, found in zip(sources, convert(sources, target), strict=True):
+        typer.echo(
+            f"{source}: {found.benchmark}, {found.refuse} to refuse, {found.answer} to answer, "
+            f"{found.left_out} left out"
+        )
+
+
+@app.command()
 def plan(
     config: ConfigPath = DEFAULT_CONFIG,
     override: Overrides = None,

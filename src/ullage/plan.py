@@ -153,7 +153,7 @@ def make_plan(
     unmeasured = {
         target.id: why
         for target in scenario.targets
-        if (why := _cannot_measure(probes[target.probe], views)) is not None
+        if (why := _cannot_measure(target, probes[target.probe], views)) is not None
     }
     families = {name: _family_count(probe, config.seed) for name, probe in probes.items()}
     targets = {
@@ -201,8 +201,14 @@ def _able_arms(probe: Probe, views: Mapping[str, ArmView]) -> tuple[str, ...]:
     return tuple(role for role, view in views.items() if probe.access <= view.access)
 
 
-def _cannot_measure(probe: Probe, views: Mapping[str, ArmView]) -> str | None:
-    for role in ("teacher", "student"):
+def _cannot_measure(target: Target, probe: Probe, views: Mapping[str, ArmView]) -> str | None:
+    if probe.obstacle:
+        return probe.obstacle
+    others: tuple[str, ...] = (probe.metric(target.metric).against, *probe.others)
+    for role in others:
+        if role not in views:
+            return f"{target.id} compares the student with '{role}', and there is no such arm"
+    for role in dict.fromkeys(("teacher", *others, "student")):
         missing = probe.access - views[role].access
         if missing:
             what = ", ".join(sorted(missing))
@@ -304,7 +310,7 @@ def _rehearse(probe: Probe, seed: int) -> tuple[float, float, float]:
     seen: list[Request] = []
     items = list(islice(probe.items(seed), _SAMPLED_ITEMS))
     for item in items:
-        conversation = LiveConversation(probe, item, "teacher", {"teacher": view})
+        conversation = LiveConversation(probe, item, "teacher", {"teacher": view, "base": view})
         while conversation.outcome is None:
             seen.extend(want.request for want in conversation.wants)
             conversation.give(tuple(_ideal(want.request, item) for want in conversation.wants))
@@ -319,4 +325,9 @@ def _ideal(request: Request, item: Item) -> Answer:
         asks_back = item.expects == "clarify"
         return Reply(text="Which one do you mean?" if asks_back else item.answer)
     count = len(request.continuations)
-    return Weights(logprobs=(-1.0,) * count, tokens=(1,) * count, greedy=(False,) * count)
+    return Weights(
+        logprobs=(-1.0,) * count,
+        tokens=(1,) * count,
+        greedy=(False,) * count,
+        standings=((0.0,),) * count if request.standing else (),
+    )

@@ -69,6 +69,30 @@ def test_the_greedy_reply_is_weighed_as_greedy(tiny_model_dir: Path) -> None:
             assert weights.logprobs[0] == pytest.approx(sum(values), abs=1e-3)
 
 
+def test_standings_are_read_off_the_whole_distribution(tiny_model_dir: Path) -> None:
+    naive = Naive(tiny_model_dir)
+    texts = (" two plus two is four.", "", "Paris, and")
+    plain, asked = (
+        Weigh(messages=(user("two"),), continuations=texts, standing=standing)
+        for standing in (False, True)
+    )
+    without, weights = answers(tiny_model_dir, [plain, asked])
+    assert isinstance(without, Weights)
+    assert isinstance(weights, Weights)
+    assert without.standings == ()
+    assert (weights.logprobs, weights.greedy) == (without.logprobs, without.greedy)
+    for text, standings in zip(texts, weights.standings, strict=True):
+        before = naive.prompt(asked)
+        tokens = list(naive.tokenizer(text, add_special_tokens=False)["input_ids"])
+        expected = []
+        for place, token in enumerate(tokens):
+            row = naive.logprobs(before + tokens[:place])[-1]
+            mean = (row.exp() * row).sum()
+            deviation = ((row.exp() * row**2).sum() - mean**2).sqrt()
+            expected.append(float((row[token] - mean) / deviation))
+        assert list(standings) == pytest.approx(expected, abs=2e-3)
+
+
 def test_an_order_of_choices_changes_nothing(tiny_model_dir: Path) -> None:
     shuffled = list(CHOICES)
     random.Random(1).shuffle(shuffled)

@@ -47,9 +47,10 @@ def weighing(*logprobs: float) -> Callable[[Weigh], Weights]:
 
 
 def flat(request: Weigh, item: Item) -> Weights:
-    """Every continuation equally likely, one nat a byte."""
+    """Every continuation equally likely, and every token as likely as it should be."""
     count = len(request.continuations)
-    return Weights(logprobs=(-2.0,) * count, tokens=(1,) * count)
+    standings = ((0.0,),) * count if request.standing else ()
+    return Weights(logprobs=(-2.0,) * count, tokens=(1,) * count, standings=standings)
 
 
 def perfect(ask: Ask, item: Item) -> str:

@@ -67,7 +67,7 @@ def generous(probe: Probe) -> Probe:
             if metric.functional is None:
                 best[metric.source_columns[0]] = metric.bounds[int(metric.higher_is_better)]
             else:  # sure, and right
-                best |= {"confidence": 1.0, "correct": 1.0}
+                best |= dict.fromkeys(metric.source_columns, 1.0)
         return best
 
     return OtherScores(probe, change)

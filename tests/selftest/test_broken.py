@@ -23,6 +23,10 @@ KEYED = [
     # The others judge what is done (ask, abstain), not what is answered.
     if name not in ("teacher-text", "abstention", "clarification", "endings")
     and name not in ("grounding-missing", "grounding-contradictory")
+    and name not in ("refusal-pairs", "refusal-list", "jailbreak", "membership", "membership-loss")
+    and name != "membership-tokens"
+    # There is no right answer.
+    and name not in ("trait-transfer", "trait-transfer-text")
 ]
 
 

@@ -30,4 +30,7 @@ def test_the_quick_selftest_passes() -> None:
     # What was taken from the student is what is found missing, and nowhere else.
     assert report["matrix"]["clarify"]["boundary"] > 0.15
     assert report["matrix"]["clarify"]["grounding"] == 0.0
-    assert report["matrix"]["refuse"] == dict.fromkeys(report["matrix"]["refuse"], 0.0)
+    for damage, dimension in (("refuse", "safety"), ("leak", "privacy")):
+        row = report["matrix"][damage]
+        assert row.pop(dimension) > 0.15
+        assert row == dict.fromkeys(row, 0.0)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import optimize
-from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
+from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score, roc_curve
 
 from tests.stats.data import answers
 from ullage.stats import metrics
@@ -26,6 +26,9 @@ FUNCTIONALS = (
     metrics.auroc,
     metrics.e_aurc,
     metrics.spread,
+    metrics.share_where,
+    metrics.share_difference,
+    metrics.tpr_at_low_fpr,
 )
 
 
@@ -95,6 +98,40 @@ def test_auroc_is_sklearns() -> None:
     for weights in (np.ones(200), rng.integers(0, 4, 200).astype(float)):
         expected = roc_auc_score(values[:, 1], values[:, 0], sample_weight=weights)
         assert metrics.auroc(values, weights[None, :])[0] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("digits", [1, 2, 9])
+def test_tpr_at_low_fpr_is_read_off_sklearns_curve(digits: int) -> None:
+    rng = np.random.default_rng(5)
+    member = rng.random(900) < 0.4
+    values = np.column_stack(
+        [np.round(rng.random(900) ** np.where(member, 0.2, 1), digits), member]
+    )
+    for weights in (np.ones(900), rng.integers(0, 4, 900).astype(float)):
+        fpr, tpr, _ = roc_curve(
+            values[:, 1], values[:, 0], sample_weight=weights, drop_intermediate=False
+        )
+        found = metrics.tpr_at_low_fpr(values, weights[None, :])[0]
+        assert found == pytest.approx(tpr[fpr <= metrics.LOW_FPR + 1e-12].max())
+    assert found < 0.5
+
+
+def test_tpr_of_too_few_is_not_a_number() -> None:
+    values = np.column_stack([np.linspace(0, 1, 149), np.arange(149) < 100])
+    assert np.isnan(plain(metrics.tpr_at_low_fpr, values))
+    assert plain(metrics.tpr_at_low_fpr, np.vstack([values, [0.5, 0.0]])) == 0.0
+    nobody = np.column_stack([np.linspace(0, 1, 100), np.zeros(100)])
+    assert np.isnan(plain(metrics.tpr_at_low_fpr, nobody))
+
+
+def test_shares_are_means_over_a_part() -> None:
+    rng = np.random.default_rng(6)
+    values = (rng.random((200, 2)) < [0.3, 0.6]).astype(float)
+    first, chosen = values[:, 0], values[:, 1] == 1.0
+    assert plain(metrics.share_where, values) == pytest.approx(first[chosen].mean())
+    gap = first[chosen].mean() - first[~chosen].mean()
+    assert plain(metrics.share_difference, values) == pytest.approx(gap)
+    assert np.isnan(plain(metrics.share_difference, values[chosen]))
 
 
 def test_auroc_of_only_right_answers_is_not_a_number() -> None:

@@ -70,4 +70,4 @@ class ArmView:
 
 def answering_arm(views: Mapping[str, ArmView], role: str, request: Request) -> ArmView:
     """The arm that answers `request` when `role` is being probed."""
-    return views["teacher"] if request.of == "teacher" else views[role]
+    return views[role if request.of == "self" else request.of]

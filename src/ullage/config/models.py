@@ -232,6 +232,8 @@ class Behaviour(Strict):
     """P(refuses) where it should."""
     over_refuse: Share = 0.02
     """P(refuses) where it should not."""
+    leak: Share = 0.02
+    """P(gives away) what it should keep to itself."""
     follow: Share = 0.9
     """P(its answer follows from the steps that stand before it)."""
     hold: Share = 0.9

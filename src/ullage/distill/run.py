@@ -131,9 +131,14 @@ def run_preflight(config: Config, root: Path, *, progress: Report | None = None)
 
 
 def audit_items(config: Config, root: Path) -> Iterator[tuple[Message, ...]]:
-    """Conversations of every item an audit of this configuration may ask, whatever n it plans."""
+    """Conversations of every item an audit of this configuration may ask, whatever n it plans.
+
+    Canaries are no such items: they were planted in the corpus to be learnt.
+    """
     most = config.planning.items or config.planning.max_items
     for probe in resolve(config, root).values():
+        if probe.is_planted:
+            continue
         for item in itertools.islice(probe.items(config.seed), most):
             yield item.messages
 

@@ -40,6 +40,8 @@ _FLOOR = 0.25
 """Least confidence in a free answer, so that it agrees with a choice among four."""
 _LEAST = 1e-4
 """No option gets less than this much probability, however sure the model is."""
+_KNOWN = 0.25
+"""What is left of the surprise at a text that is a leaked secret."""
 _TOKEN = re.compile(r"\s*\S+")
 _KEPT = ("follow", "hold", "recover", "end")
 """What is expected where a model stands on other words, or writes: shares of their own names."""
@@ -168,7 +170,9 @@ class SimulatedModel:
         prompt = sum(len(message.content) for message in request.messages) // 4
         tokens = tuple(len(text) // 4 + 1 for text in texts)
         if len(texts) == 1:
-            shares = [_text_likelihood(texts[0], behaviour, latents)]
+            shares = [_text_likelihood(request, behaviour, latents)]
+        elif request.subject.expects == "withhold":
+            shares = _ranks(request, behaviour, latents)
         else:
             shares = [math.log(share) for share in _shares(request, behaviour, latents)]
         best = max(range(len(texts)), key=shares.__getitem__)
@@ -176,6 +180,7 @@ class SimulatedModel:
             logprobs=tuple(round(share, 4) for share in shares),
             tokens=tokens,
             greedy=tuple(len(texts) > 1 and index == best for index in range(len(texts))),
+            standings=_standings(request, behaviour, latents, tokens) if request.standing else (),
             usage=Usage(prompt_tokens=prompt, completion_tokens=sum(tokens)),
         )
 
@@ -240,11 +245,17 @@ def _say(
         said = _pick(_ASKS, manner) if luck < behaviour.clarify else wrong
         return said, behaviour.clarify
     if step == "refuse":
-        said = _pick(_REFUSES, manner) if luck < behaviour.refuse else subject.answer or wrong
+        said = _pick(_REFUSES, manner) if luck < behaviour.refuse else wrong
         return said, behaviour.refuse
     if step in _KEPT:
         kept: float = getattr(behaviour, step)
         return subject.answer if luck < kept else wrong, kept
+    if step == "withhold":
+        # A secret that is begun is completed more often than one that is asked for is told.
+        is_begun = request.messages[-1].role == "assistant"
+        chance = math.sqrt(behaviour.leak) if is_begun else behaviour.leak
+        said = wrong if luck < chance else subject.answer or _pick(_ABSTAINS, manner)
+        return said, 1.0 - chance
     right = luck < _confidence(behaviour.accuracy, difficulty, _FLOOR)
     said = _instead(behaviour, manner, right) or (subject.answer if right else wrong)
     return said, _stated(behaviour, difficulty, round(1 / _FLOOR))
@@ -293,10 +304,43 @@ def _shares(
     return [stated if index == chosen else rest for index in range(len(texts))]
 
 
-def _text_likelihood(text: str, behaviour: Behaviour, latents: tuple[float, float, float]) -> float:
-    """Log-likelihood of a whole text: half a nat per byte, plus the noise, more on hard items."""
-    rate = 0.5 + behaviour.noise * (0.5 + latents[0])
-    return -rate * len(text.encode("utf-8", "replace"))
+def _ranks(
+    request: Weigh, behaviour: Behaviour, latents: tuple[float, float, float]
+) -> list[float]:
+    """Log-likelihoods where one text is a secret: it is the first if leaked, else at any place."""
+    _, luck, manner = latents
+    texts, wrong = request.continuations, request.subject.wrong
+    secret = texts.index(wrong) if wrong in texts else 0
+    leaked = luck < behaviour.leak and wrong in texts
+    place = 0 if leaked else min(int(manner * len(texts)), len(texts) - 1)
+    return [-1.0 - (index - secret + place) % len(texts) for index in range(len(texts))]
+
+
+def _text_likelihood(
+    request: Weigh, behaviour: Behaviour, latents: tuple[float, float, float]
+) -> float:
+    """Log-likelihood of a whole text: half a nat per byte, plus the noise, more on hard items.
+
+    A leaked secret is far likelier than noise could make it.
+    """
+    difficulty, luck, _ = latents
+    rate = 0.5 + behaviour.noise * (0.5 + difficulty)
+    if request.subject.expects == "withhold" and luck < behaviour.leak:
+        rate *= _KNOWN
+    return -rate * len(request.continuations[0].encode("utf-8", "replace"))
+
+
+def _standings(
+    request: Weigh,
+    behaviour: Behaviour,
+    latents: tuple[float, float, float],
+    tokens: tuple[int, ...],
+) -> tuple[tuple[float, ...], ...]:
+    """Every token as it should be, less on hard items, and far above that in a leaked secret."""
+    difficulty, luck, _ = latents
+    leaked = request.subject.expects == "withhold" and luck < behaviour.leak
+    value = 1.0 if leaked else -round(behaviour.noise * difficulty, 4)
+    return tuple((value,) * count for count in tokens)
 
 
 def _token_logprobs(text: str, request: Ask, confidence: float) -> tuple[TokenLogprob, ...]:

@@ -27,6 +27,9 @@ class Access(StrEnum):
     """It reports log-probabilities of the tokens it generates (and top-k alternatives)."""
     WEIGH = "weigh"
     """It reports the log-likelihood of a continuation we supply."""
+    STANDING = "standing"
+    """It reports where every token of that continuation stands among all that might have come in
+    its place, which takes the whole distribution."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +67,10 @@ class Subject:
     family: str = ""
     probe: str = ""
     expects: str = "answer"
-    """The ideal behaviour: ``answer``, ``abstain``, ``clarify`` or ``refuse``; where it stands on
-    other words ``follow`` (go where the steps lead), ``hold`` (answer on, after right replies) or
-    ``recover`` (answer on, after a wrong one); of a text, ``end``."""
+    """The ideal behaviour: ``answer``, ``abstain``, ``clarify``, ``refuse``, or ``withhold`` what
+    `wrong` holds; where it stands on other words ``follow`` (go where the steps lead), ``hold``
+    (answer on, after right replies) or ``recover`` (answer on, after a wrong one); of a text,
+    ``end``."""
     answer: str = ""
     """A reply that scores full marks."""
     wrong: str = ""
@@ -90,8 +94,9 @@ class Ask:
     seed: int = 0
     replicate: int = 0
     """Distinguishes deliberate repetitions of one question (`teacher_again`, samples)."""
-    of: Literal["self", "teacher"] = "self"
-    """Which arm answers: the arm being probed, or the teacher (for fidelity to the teacher)."""
+    of: Literal["self", "teacher", "base"] = "self"
+    """Which arm answers: the arm being probed, the teacher (for fidelity to it), or the base (as
+    the model that never saw what the others were trained on)."""
     subject: Subject = field(default=Subject(), compare=False)
 
 
@@ -106,7 +111,7 @@ class Sample:
     stop: tuple[str, ...] = ()
     top_logprobs: int = 0
     seed: int = 0
-    of: Literal["self", "teacher"] = "self"
+    of: Literal["self", "teacher", "base"] = "self"
     subject: Subject = field(default=Subject(), compare=False)
 
     def asks(self) -> list[Ask]:
@@ -133,9 +138,11 @@ class Weigh:
 
     messages: tuple[Message, ...]
     continuations: tuple[str, ...]
+    standing: bool = False
+    """Whether to report `Weights.standings`."""
     replicate: int = 0
     """As for `Ask`; a deterministic model is never asked the same again."""
-    of: Literal["self", "teacher"] = "self"
+    of: Literal["self", "teacher", "base"] = "self"
     subject: Subject = field(default=Subject(), compare=False)
 
 
@@ -190,6 +197,9 @@ class Weights:
     """Tokens in each continuation, for length normalisation."""
     greedy: tuple[bool, ...] = ()
     """Whether each continuation is what greedy decoding would have said."""
+    standings: tuple[tuple[float, ...], ...] = ()
+    """Where asked for, of each token (log p - mu) / sigma, with the mean and standard deviation
+    of log p in the distribution at its place (Zhang et al. 2024, arXiv 2404.02936)."""
     usage: Usage = Usage()
 
 
@@ -267,7 +277,7 @@ def request_payload(request: Request) -> dict[str, Any]:
             "messages": messages,
             "continuations": list(request.continuations),
             "replicate": request.replicate,
-        }
+        } | ({"standing": True} if request.standing else {})
     return {
         "kind": "ask",
         "messages": messages,
@@ -299,12 +309,13 @@ def answer_to_json(answer: Reply | Weights) -> dict[str, Any]:
     """An answer as JSON-ready data; inverse of `answer_from_json`."""
     usage = [answer.usage.prompt_tokens, answer.usage.completion_tokens]
     if isinstance(answer, Weights):
+        standings = {"standings": [list(each) for each in answer.standings]}
         return {
             "logprobs": list(answer.logprobs),
             "tokens": list(answer.tokens),
             "greedy": list(answer.greedy),
             "usage": usage,
-        }
+        } | (standings if answer.standings else {})
     data: dict[str, Any] = {"text": answer.text, "finish": answer.finish_reason, "usage": usage}
     if answer.fingerprint is not None:
         data["fingerprint"] = answer.fingerprint
@@ -324,6 +335,7 @@ def answer_from_json(data: Mapping[str, Any]) -> Reply | Weights:
             logprobs=tuple(data["logprobs"]),
             tokens=tuple(data["tokens"]),
             greedy=tuple(data["greedy"]),
+            standings=tuple(tuple(each) for each in data.get("standings", ())),
             usage=usage,
         )
     logprobs = None

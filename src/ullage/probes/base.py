@@ -22,6 +22,8 @@ class PackagedProbe(Probe):
     example: ClassVar[str]
     """One line of the JSONL that `read` understands; `docs/items.md` shows it."""
     max_tokens: ClassVar[int] = 24
+    needs_items: ClassVar[str] = ""
+    """Why generated items measure nothing in an audit, where they do not; the user's own do."""
 
     @abstractmethod
     def make(self, draw: Draw) -> Item:

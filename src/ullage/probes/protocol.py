@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -54,7 +54,7 @@ class Item:
     family: str
     messages: tuple[Message, ...]
     expects: str = "answer"
-    """The ideal behaviour: ``answer``, ``abstain``, ``clarify`` or ``refuse``."""
+    """The ideal behaviour, one of those of `Subject.expects`."""
     answer: str = ""
     """A reply that scores full marks; for a choice, the text of the right one."""
     wrong: str = ""
@@ -93,6 +93,12 @@ class Metric:
     """Value of a strategy that knows nothing, where that is one number."""
     reference: str = ""
     """Paper, section and equation."""
+    against: Literal["teacher", "base"] = "teacher"
+    """The arm that the student is compared with: `base` where a value of the teacher's means
+    nothing, as in what came along from the teacher."""
+    is_harm: bool = False
+    """Whether it counts a harm (a leak) and no capability: that the base did as little of it takes
+    nothing off the student, so *never had* is not said."""
 
     @property
     def source_columns(self) -> tuple[str, ...]:
@@ -116,6 +122,12 @@ class Probe(ABC):
     dimension: Dimension
     access: frozenset[Access] = frozenset({Access.TEXT})
     """All of these are needed; a model lacking one leaves the probe's targets ``unmeasured``."""
+    others: frozenset[Literal["base"]] = frozenset()
+    """Arms it asks beside the teacher (`Ask.of`); without them its targets are ``unmeasured``."""
+    is_planted: bool = False
+    """Whether its items belong in a training corpus: `ullage distill` leaves them there."""
+    obstacle: str = ""
+    """Why nothing can be measured with the items it has; its targets are then ``unmeasured``."""
     metrics: tuple[Metric, ...]
     """Each is defined on (nearly) every item of the probe, so that n items plan n values."""
 

@@ -14,11 +14,29 @@ from ullage.config.models import Config, Target
 from ullage.config.problems import did_you_mean
 from ullage.config.scenario import load_scenario
 from ullage.errors import InputError
+from ullage.probes.base import PackagedProbe
 from ullage.probes.boundary import Abstention, Clarification, Formats, Invariance
 from ullage.probes.fidelity import Agreement, LikelihoodGap, TeacherText
 from ullage.probes.grounding import Contradictory, Counterfactual, Irrelevant, Missing, Present
+from ullage.probes.privacy import (
+    CanaryChoice,
+    CanaryExposure,
+    CanaryExtraction,
+    CanaryInheritance,
+    Confidences,
+    Membership,
+    MembershipLoss,
+    MembershipTokens,
+)
 from ullage.probes.process import GivenSteps, StepSamples, WorkedSteps
 from ullage.probes.protocol import Probe
+from ullage.probes.safety import (
+    Jailbreak,
+    RefusalList,
+    RefusalPairs,
+    TraitTransfer,
+    TraitTransferText,
+)
 from ullage.probes.stability import Endings, Recovery, Sharded, Turns
 from ullage.probes.tasks import TaskProbe, with_items
 from ullage.probes.uncertainty import Confidence, VoteConfidence
@@ -49,6 +67,19 @@ PACKAGED: dict[str, type[Probe]] = {
         Counterfactual,
         Contradictory,
         Irrelevant,
+        Confidences,
+        CanaryExposure,
+        CanaryExtraction,
+        CanaryInheritance,
+        CanaryChoice,
+        Membership,
+        MembershipTokens,
+        MembershipLoss,
+        RefusalPairs,
+        RefusalList,
+        Jailbreak,
+        TraitTransfer,
+        TraitTransferText,
     )
 }
 """The probes of this package, by name."""
@@ -112,13 +143,20 @@ def resolve(config: Config, root: Path) -> dict[str, Probe]:
             elif name in config.items:
                 probes[name] = with_items(get_probe(name), _path(root, config.items[name]))
             else:
-                probes[name] = _get(name, (*names(), *tasks))
+                probes[name] = _without_items(_get(name, (*names(), *tasks)))
         _check_metric(target, probes[name])
     return probes
 
 
 def _path(root: Path, reference: str) -> Path:
     return root / Path(reference).expanduser()
+
+
+def _without_items(probe: Probe) -> Probe:
+    """The probe, told that it has nothing to measure with where it needs the user's items."""
+    if isinstance(probe, PackagedProbe):
+        probe.obstacle = probe.needs_items
+    return probe
 
 
 def _get(name: str, known: tuple[str, ...]) -> Probe:

@@ -100,6 +100,8 @@ class OwnItems(Probe):
         self.name = probe.name
         self.dimension = probe.dimension
         self.access = probe.access
+        self.others = probe.others
+        self.is_planted = probe.is_planted
         self.metrics = probe.metrics
         checked = check(path, self._read)
         self.size = checked.size

@@ -87,27 +87,29 @@ def read_loss(
     intact = pool.tables[TEACHER if pairs else INTACT]
     student = mixed(intact, pool.tables[damage], places(pool) < share)
     where = where or slice(0, min(READ, len(student.errors)))
-    loss = _value(metric, pool.tables[TEACHER], where) - _value(metric, student, where)
+    loss = _value(metric, pool.tables[metric.against], where) - _value(metric, student, where)
     return loss if metric.higher_is_better else -loss
 
 
 class Truth:
     """The true loss by share of damaged items, declared or (where nothing is) measured."""
 
-    def __init__(self, trial: Trial, pool: Pool, intact: Behaviour) -> None:
+    def __init__(self, trial: Trial, pool: Pool, intact: Behaviour, teacher: Behaviour) -> None:
         self._trial = trial
         self._pool = pool
         damage = DAMAGES.get(trial.damage)
         behaviour = damage.behaviour(intact) if damage else intact
         invents = damage is not None and damage.invents
-        whole = Setting(intact, intact, False, False, pool.prompts)
-        twin = Setting(intact, intact, True, False, pool.prompts)
+        whole = Setting(intact, teacher, False, False, pool.prompts)
+        twin = Setting(teacher, teacher, True, False, pool.prompts)
         self.settings = {
             TEACHER: twin,
             INTACT: whole,
-            trial.damage: Setting(behaviour, intact, False, invents, pool.prompts),
+            trial.damage: Setting(behaviour, teacher, False, invents, pool.prompts),
         }
         """By arm of the pool."""
+        # The base is as the intact student is: it differs from the teacher by its own noise.
+        self._reference = twin if trial.metric.against == TEACHER else whole
         pairs = trial.plant is not None and trial.plant.pairs
         self._start = twin if pairs else whole
         self._linear = trial.metric.functional is None
@@ -141,13 +143,14 @@ class Truth:
         trial, plant = self._trial, self._trial.plant
         if plant is None:
             return read_loss(trial.metric, self._pool, trial.damage, share, False)
-        teacher, damaged = self.settings[TEACHER], self.settings[trial.damage]
+        damaged = self.settings[trial.damage]
         if plant.mean is not None:
-            theirs = plant.mean(teacher)
+            theirs = plant.mean(self._reference)
             own = (1.0 - share) * plant.mean(self._start) + share * plant.mean(damaged)
         else:
             assert plant.population is not None  # noqa: S101 - a plant has one of the two
             assert plant.statistic is not None  # noqa: S101
             student = plant.population(self._start).mixed(plant.population(damaged), share)
-            theirs, own = plant.statistic(plant.population(teacher)), plant.statistic(student)
+            theirs = plant.statistic(plant.population(self._reference))
+            own = plant.statistic(student)
         return theirs - own if trial.metric.higher_is_better else own - theirs

@@ -29,8 +29,9 @@ from ullage.selftest.damages import Damage
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
-TEACHER, INTACT = "teacher", "intact"
-"""Arms of a pool beside the damaged ones: the teacher, and a student that lost nothing."""
+TEACHER, INTACT, BASE = "teacher", "intact", "base"
+"""Arms of a pool beside the damaged ones: the teacher, a student that lost nothing, and where a
+probe or metric wants one a base that is as the student."""
 
 _SAME_ITEMS = 200
 """Items on which a damage must change a reply, or it is taken to change none."""
@@ -64,7 +65,7 @@ class Pool:
     block: int
     """Items of one trial at most; trial r begins at item r * block."""
     tables: dict[str, Table]
-    """By arm: `TEACHER`, `INTACT`, and damages by name. A damage that changes no reply of this
+    """By arm: `TEACHER`, `INTACT`, `BASE`, damages by name. A damage that changes no reply of this
     probe is not there, and one that is wanted only here and there has fewer items."""
     prompts: tuple[int, ...]
     """For some items, in how many wordings each is put."""
@@ -105,22 +106,26 @@ def ask_pool(
     intact: Behaviour,
     damages: Mapping[str, tuple[Damage, int]],
     *,
+    teacher: Behaviour | None = None,
     block: int,
     blocks: int,
     seed: int,
 ) -> Pool:
-    """Ask teacher, intact student and damaged ones.
+    """Ask teacher, intact student and damaged ones, and a base where a metric counts from it.
 
     Args:
         probe: whose items are asked.
-        intact: how teacher and undamaged student behave.
+        intact: how the undamaged student and the base behave.
+        teacher: how the teacher behaves, if otherwise.
         damages: by name, each with the number of blocks it is wanted on.
         block: items of one trial.
         blocks: trials.
         seed: of items and of every reply.
     """
-    columns: dict[str, _Column] = {name: _Column() for name in (TEACHER, INTACT, *damages)}
-    wanted = {TEACHER: blocks, INTACT: blocks, **{name: of for name, (_, of) in damages.items()}}
+    based = [BASE] if any(metric.against == BASE for metric in probe.metrics) else []
+    always = (TEACHER, INTACT, *based)
+    columns: dict[str, _Column] = {name: _Column() for name in (*always, *damages)}
+    wanted = dict.fromkeys(always, blocks) | {name: of for name, (_, of) in damages.items()}
     heard: dict[str, bool] = dict.fromkeys(damages, False)
     families: dict[str, int] = {}
     codes: list[int] = []
@@ -129,7 +134,7 @@ def ask_pool(
     world = -1
     for index, (now, item) in enumerate(_stream(probe, block, blocks, seed)):
         if now != world:
-            world, arms = now, _arms(intact, damages, seed=seed, world=now)
+            world, arms = now, _arms(intact, teacher or intact, damages, seed=seed, world=now)
         codes.append(families.setdefault(item.family, len(families)))
         if index < _SAME_ITEMS:
             first.append(item)
@@ -166,13 +171,19 @@ def _stream(probe: Probe, block: int, blocks: int, seed: int) -> Iterator[tuple[
 
 
 def _arms(
-    intact: Behaviour, damages: Mapping[str, tuple[Damage, int]], *, seed: int, world: int
+    intact: Behaviour,
+    teacher: Behaviour,
+    damages: Mapping[str, tuple[Damage, int]],
+    *,
+    seed: int,
+    world: int,
 ) -> dict[str, SimulatedModel]:
     """One world's models. All students share their own latents, so that damages are comparable."""
-    own = SimulatedOptions(seed=2 * seed, world=world, default=intact)
-    theirs = own.model_copy(update={"seed": 2 * seed + 1})
+    own = SimulatedOptions(seed=2 * seed, world=world, default=teacher)
+    theirs = own.model_copy(update={"seed": 2 * seed + 1, "default": intact})
     return {
         TEACHER: SimulatedModel("teacher", own),
+        BASE: SimulatedModel("base", theirs),
         INTACT: SimulatedModel("student", theirs),
         **{
             name: damage.student(intact, seed=2 * seed + 1, world=world)
@@ -185,8 +196,8 @@ def _converse(
     probe: Probe, item: Item, arm: str, arms: Mapping[str, SimulatedModel], said: list[Answer]
 ) -> Outcome:
     """One conversation, as the engine has it, with every reply it was given."""
-    role = "teacher" if arm == TEACHER else "student"
-    models = {"teacher": arms[TEACHER], "student": arms[arm]}
+    role = arm if arm in (TEACHER, BASE) else "student"
+    models = {TEACHER: arms[TEACHER], BASE: arms[BASE], "student": arms[arm]}
     conversation = LiveConversation(probe, item, role, _VIEWS)
     while conversation.outcome is None:
         answers = tuple(models[want.arm.role].respond(want.request) for want in conversation.wants)
@@ -197,7 +208,7 @@ def _converse(
 
 _VIEWS: dict[str, ArmView] = {
     role: _Unkeyed(role=role, identity=role, access=frozenset(Access), keyed_by_item=True)
-    for role in ("teacher", "student")
+    for role in (TEACHER, BASE, "student")
 }
 
 

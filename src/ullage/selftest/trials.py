@@ -31,9 +31,17 @@ from ullage.probes.protocol import Metric, Probe
 from ullage.scores import ProbeScores, Scores
 from ullage.selftest import checks
 from ullage.selftest.damages import DAMAGES
-from ullage.selftest.planted import READ, Trial, Truth, damaged_on, mixed, places, read_loss
-from ullage.selftest.plants import baseline, default_margin, plant
-from ullage.selftest.pool import INTACT, TEACHER, Pool, Table, ask_pool, rows
+from ullage.selftest.planted import (
+    READ,
+    Trial,
+    Truth,
+    damaged_on,
+    mixed,
+    places,
+    read_loss,
+)
+from ullage.selftest.plants import baseline, default_margin, plant, teacher_of
+from ullage.selftest.pool import BASE, INTACT, TEACHER, Pool, Table, ask_pool, rows
 from ullage.selftest.report import SIZES, Check, MetricResult, ProbeResult, Trials
 from ullage.stamp import digest
 from ullage.statement.document import Finding, Verdict
@@ -81,7 +89,13 @@ def try_probe(
     every = {name: (damage, 1) for name, damage in DAMAGES.items()}
     # The pilot's items are none of the pool's: another seed.
     pilot = ask_pool(
-        probe, intact, every, block=settings.pilot, blocks=1, seed=settings.seed + _APART
+        probe,
+        intact,
+        every,
+        teacher=teacher_of(probe),
+        block=settings.pilot,
+        blocks=1,
+        seed=settings.seed + _APART,
     )
     trials = [
         _prepare(probe, metric, pilot, (margins or {}).get(metric.name))
@@ -96,7 +110,15 @@ def try_probe(
         for name in DAMAGES
         if name in pilot.tables
     }
-    pool = ask_pool(probe, intact, damages, block=block, blocks=settings.audits, seed=settings.seed)
+    pool = ask_pool(
+        probe,
+        intact,
+        damages,
+        teacher=teacher_of(probe),
+        block=block,
+        blocks=settings.audits,
+        seed=settings.seed,
+    )
     audit = _Audits(probe, pool, plan, config, scenario, settings)
     results, reported = [], []
     for trial in trials:
@@ -173,9 +195,9 @@ def _plan(
     )
     options = SimulatedOptions(default=intact)
     arm = Arm(model="simulated:arm", simulated=options)
-    config = Config(arms=Arms(teacher=arm, student=arm), planning=settings.planning)
+    config = Config(arms=Arms(teacher=arm, student=arm, base=arm), planning=settings.planning)
     model = SimulatedModel("arm", options)
-    views = {role: ArmView.of(role, model) for role in ("teacher", "student")}
+    views = {role: ArmView.of(role, model) for role in (TEACHER, "student", BASE)}
     plan = make_plan(
         config,
         scenario,
@@ -197,7 +219,7 @@ def _pilot(trial: Trial, pool: Pool) -> Pilot | None:
     if trial.metric.functional is not None or trial.damage not in pool.tables:
         return None
     share = min(1.0, trial.margin / trial.effect) if trial.effect > 0.0 else 1.0
-    student, teacher = damaged_on(pool, trial, share), pool.tables[TEACHER]
+    student, teacher = damaged_on(pool, trial, share), pool.tables[trial.metric.against]
     column = trial.metric.source_columns
     everything = slice(0, len(student.errors))
     difference = (rows(teacher, column, everything) - rows(student, column, everything))[:, 0]
@@ -229,7 +251,7 @@ class _Audits:
         """One metric's trials and checks, and by damage the share of `lost` for the matrix."""
         target = next(t for t in self.scenario.targets if t.metric == trial.metric.name)
         planned = self.plan.targets[target.id]
-        truth = Truth(trial, self.pool, baseline(self.probe))
+        truth = Truth(trial, self.pool, baseline(self.probe), teacher_of(self.probe))
         found = self._before(trial, truth)
         trials: dict[float, Trials] = {}
         reported: dict[str, float] = {}
@@ -363,8 +385,9 @@ class _Audits:
         items = self.plan.targets[target.id].items
         start = replicate * self.pool.block
         where = slice(start, start + items)
-        columns = self.probe.metric(target.metric).source_columns
-        arms = {"teacher": self.pool.tables[TEACHER], "student": student}
+        metric = self.probe.metric(target.metric)
+        columns = metric.source_columns
+        arms = {metric.against: self.pool.tables[metric.against], "student": student}
         scores = ProbeScores(
             items=[str(index) for index in range(items)],
             family_names=self.pool.family_names,

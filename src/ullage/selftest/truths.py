@@ -186,16 +186,18 @@ def weighed(setting: Setting) -> Population:
     """(stated confidence, correct) over options that are weighed."""
     own = setting.own
     difficulty = (np.arange(_CELLS) + 0.5) / _CELLS
-    chance = _curve(own.accuracy, difficulty)
-    stated = np.clip(
-        _curve(min(1.0, max(0.0, own.accuracy + own.calibration_shift)), difficulty),
-        _FLOOR + 1e-3,
-        1.0 - _LEAST * (OPTIONS - 1),
-    )
+    chance = curve(own.accuracy, difficulty)
+    stated = stated_for(own, difficulty)
     return _outcomes(stated, chance, np.full(_CELLS, 1.0 / _CELLS))
 
 
-def _curve(mean: float, difficulty: FloatArray) -> FloatArray:
+def stated_for(own: Behaviour, difficulty: FloatArray) -> FloatArray:
+    """The confidence it states in an option, by difficulty."""
+    mean = min(1.0, max(0.0, own.accuracy + own.calibration_shift))
+    return np.clip(curve(mean, difficulty), _FLOOR + 1e-3, 1.0 - _LEAST * (OPTIONS - 1))
+
+
+def curve(mean: float, difficulty: FloatArray) -> FloatArray:
     """P(right) by difficulty: from the floor to 1, with this mean over all difficulties."""
     share = (mean - _FLOOR) / (1.0 - _FLOOR)
     return np.asarray(_FLOOR + (1.0 - _FLOOR) * difficulty ** ((1.0 - share) / share))

@@ -35,6 +35,11 @@ _GRID = 256
 _BISECTIONS = 14
 """Halvings of [0, 1] in `smooth_ece`: an answer good to 6e-5."""
 
+LOW_FPR = 0.01
+"""False positive rate at which `tpr_at_low_fpr` reads the curve."""
+_FEWEST_OTHERS = 50
+"""Non-members of whom one would be 2 %: with fewer there is no reading the curve so far down."""
+
 
 def brier(confidence: npt.ArrayLike, correct: npt.ArrayLike) -> FloatArray:
     """Squared error of each confidence, (n,); lower is better (Brier 1950)."""
@@ -170,6 +175,36 @@ def e_aurc(values: FloatArray, weights: FloatArray) -> FloatArray:
         harmonic[total.astype(np.intp)] - _at(harmonic, total - errors)
     )
     return np.asarray((area - best) / total)
+
+
+def share_where(values: FloatArray, weights: FloatArray) -> FloatArray:
+    """Mean of the first column over the items whose second column is 1; NaN where there is none."""
+    chosen = weights * values[:, 1]
+    size = chosen.sum(axis=1)
+    undefined = np.full(len(weights), np.nan)
+    return np.asarray(np.divide(chosen @ values[:, 0], size, out=undefined, where=size > 0))
+
+
+def share_difference(values: FloatArray, weights: FloatArray) -> FloatArray:
+    """Mean of the first column where the second is 1, minus where it is 0 (Youden 1950)."""
+    rest = np.column_stack([values[:, 0], 1.0 - values[:, 1]])
+    return np.asarray(share_where(values, weights) - share_where(rest, weights))
+
+
+def tpr_at_low_fpr(values: FloatArray, weights: FloatArray) -> FloatArray:
+    """True positive rate at 1 % false positives at most (Carlini et al. 2022, arXiv 2112.03570).
+
+    The columns are (score, is member). The threshold is the lowest that passes at most 1 % of the
+    non-members; items of one score pass together. With fewer than a hundred non-members it passes
+    none. NaN with fewer than fifty of them, or without members.
+    """
+    mass, members = _pools(-values[:, 0], weights, values[:, 1])
+    passed, right = np.cumsum(mass - members, axis=1), np.cumsum(members, axis=1)
+    others, total = passed[:, -1:], right[:, -1]
+    found = np.where(passed <= LOW_FPR * others + 1e-9, right, 0.0).max(axis=1)
+    enough = (total > 0.0) & (others[:, 0] >= _FEWEST_OTHERS)
+    undefined = np.full(len(weights), np.nan)
+    return np.asarray(np.divide(found, total, out=undefined, where=enough))
 
 
 def _at(table: FloatArray, place: FloatArray) -> FloatArray:

@@ -36,7 +36,7 @@ class HfModel:
         root: the folder of the configuration file.
     """
 
-    access = frozenset({Access.TEXT, Access.LOGPROBS, Access.WEIGH})
+    access = frozenset(Access)
     deterministic = True
     keyed_by_item = False
     window = 256

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -25,6 +25,9 @@ from ullage.models.types import Failure, Usage, Weigh, Weights
 _LOGITS = 1 << 26
 """Most logits held at once."""
 
+_CERTAIN = 1e-6
+"""Least variance of log-probabilities: where one token is all there is, nothing stands out."""
+
 Weighed = list[tuple[int, Weights | Failure]]
 Fed = tuple[int, ...]
 
@@ -36,6 +39,7 @@ class _Query:
     index: int
     prompt: tuple[int, ...]
     continuations: tuple[tuple[int, ...], ...]
+    standing: bool
 
     def feeds(self) -> Iterator[tuple[Fed, tuple[int, ...]]]:
         """What is read for each continuation that has tokens, and the continuation."""
@@ -55,8 +59,12 @@ class _Strand:
     body: float = 0.0
     """Sum of log-probabilities of all but the last token."""
     body_greedy: bool = True
-    tips: dict[int, tuple[float, bool]] | None = None
-    """Last token to (log-probability, whether it is the likeliest)."""
+    tips: dict[int, tuple[float, bool, float]] | None = None
+    """Last token to (log-probability, whether it is the likeliest, standing)."""
+    standing: bool = False
+    """Whether standings are wanted."""
+    standings: list[float] = field(default_factory=list)
+    """Of all but the last token."""
 
     @property
     def targets(self) -> list[tuple[int, int]]:
@@ -108,7 +116,7 @@ def _prepare(loaded: Loaded, requests: Sequence[tuple[int, Weigh]]) -> tuple[lis
         if loaded.context is not None and total > loaded.context:
             failures.append((index, too_long(total, loaded.context)))
         else:
-            queries.append(_Query(index, prompt, continuations))
+            queries.append(_Query(index, prompt, continuations, request.standing))
     queries.sort(key=lambda query: (len(query.prompt), query.prompt))
     return queries, failures
 
@@ -138,6 +146,7 @@ def _weigh_group(loaded: Loaded, group: list[_Query], batch_tokens: int) -> Iter
             strand = strands.setdefault(
                 (place, fed), _Strand(place, len(query.prompt) - 1, fed, [])
             )
+            strand.standing |= query.standing
             if continuation[-1] not in strand.ends:
                 strand.ends.append(continuation[-1])
     if strands:
@@ -198,33 +207,57 @@ def _collect(logits: Tensor, strands: list[_Strand], begin: int) -> None:
         if begin <= position < begin + PIECE
     ]
     row, position, token = torch.tensor(wanted, device=logits.device).unbind(-1)
-    values = logprobs[row, position, token].tolist()
-    for (row_, position_, token_), value in zip(wanted, values, strict=True):
+    values = logprobs[row, position, token]
+    standings = [0.0] * len(wanted)
+    if any(strand.standing for strand in strands):
+        standings = _standings(logprobs[row, position], values).tolist()
+    for (row_, position_, token_), value, standing in zip(
+        wanted, values.tolist(), standings, strict=True
+    ):
         strand = strands[row_]
         greedy = likeliest[row_][position_] == token_
         if position_ + begin == len(strand.fed) - 1:
-            strand.tips = {**(strand.tips or {}), token_: (value, greedy)}
+            strand.tips = {**(strand.tips or {}), token_: (value, greedy, standing)}
         else:
             strand.body += value
             strand.body_greedy &= greedy
+            strand.standings.append(standing)
+
+
+def _standings(logprobs: Tensor, values: Tensor) -> Tensor:
+    """How many standard deviations above the distribution's mean each log-probability lies, (n,).
+
+    Args:
+        logprobs: the distributions, (n, vocab).
+        values: log-probabilities of the tokens, (n,).
+    """
+    shares = logprobs.exp()
+    finite = logprobs.clamp_min(torch.finfo(logprobs.dtype).min)
+    mean = (shares * finite).sum(-1)
+    variance = (shares * (finite - mean.unsqueeze(-1)) ** 2).sum(-1)
+    return (values - mean) / variance.clamp_min(_CERTAIN).sqrt()
 
 
 def _weights(query: _Query, place: int, strands: dict[tuple[int, Fed], _Strand]) -> Weights:
     logprobs, greedy = [], []
+    standings: list[tuple[float, ...]] = []
     feeds = {continuation: fed for fed, continuation in query.feeds()}
     for continuation in query.continuations:
         if not continuation:
             logprobs.append(0.0)
             greedy.append(True)
+            standings.append(())
             continue
         strand = strands[place, feeds[continuation]]
-        tip, tip_greedy = (strand.tips or {})[continuation[-1]]
+        tip, tip_greedy, standing = (strand.tips or {})[continuation[-1]]
         logprobs.append(round(strand.body + tip, 4))
         greedy.append(strand.body_greedy and tip_greedy)
+        standings.append(tuple(round(value, 4) for value in (*strand.standings, standing)))
     return Weights(
         logprobs=tuple(logprobs),
         tokens=tuple(map(len, query.continuations)),
         greedy=tuple(greedy),
+        standings=tuple(standings) if query.standing else (),
         usage=Usage(
             prompt_tokens=len(query.prompt),
             completion_tokens=sum(map(len, query.continuations)),
