@@ -32,7 +32,7 @@ from ullage.stats.power import items_from_standard_error
 from ullage.stats.verdicts import decide
 
 OTHER_ARMS = ("base", "control", "derived")
-"""Arms whose loss against the teacher stands beside the student's."""
+"""Arms whose loss stands beside the student's, against the same arm."""
 
 
 class Findings(BaseModel):
@@ -187,26 +187,27 @@ def _measure(
     if blocked is not None or scores is None:
         return _Measured(target=target, obstacle=blocked or "no probe ran")
     comparison = _Comparison(probe.metric(target.metric), scores, plan)
-    failed = scores.errors["teacher"] | scores.errors["student"]
+    against = comparison.metric.against
+    failed = scores.errors[against] | scores.errors["student"]
     share = float(failed.mean())
     if share > budget.errors:
         why = (
             f"{failed.sum()} of {len(failed)} items ({share:.1%}) could not be scored, more than "
-            f"the {budget.errors:.1%} allowed: {_main_reasons(scores)}"
+            f"the {budget.errors:.1%} allowed: {_main_reasons(scores, against)}"
         )
         return _Measured(target=target, comparison=comparison, obstacle=why, infrastructure=True)
     try:
-        loss = comparison.loss("teacher", "student")
+        loss = comparison.loss(against, "student")
     except TooFewError as error:
         return _Measured(target=target, comparison=comparison, obstacle=str(error))
     return _Measured(target=target, comparison=comparison, loss=loss)
 
 
-def _main_reasons(scores: ProbeScores) -> str:
+def _main_reasons(scores: ProbeScores, against: str) -> str:
     """The most frequent reasons for errors, each with its arm and count."""
     return ", ".join(
         f"{role} {reason} x{count}"
-        for role in ("teacher", "student")
+        for role in (against, "student")
         for reason, count in sorted(scores.reasons[role].most_common(2))
     )
 
@@ -239,8 +240,10 @@ def _judgement(
     measured: _Measured, loss: Interval, comparison: _Comparison, p_holm: float
 ) -> dict[str, object]:
     """The verdict and everything it rests on, as fields of a `Finding`."""
-    target = measured.target
-    advantage = comparison.beside("base")
+    target, against = measured.target, comparison.metric.against
+    # Where `base` is the reference, the teacher's value is none to be had.
+    with_teacher = against == "teacher"
+    advantage = comparison.beside("base") if with_teacher else None
     judgement = decide(
         loss,
         target.margin,
@@ -248,13 +251,13 @@ def _judgement(
         teacher_advantage=advantage,
         chance_advantage=comparison.over_chance(),
     )
-    noise = comparison.beside("teacher_again")
-    others = {role: comparison.beside(role) for role in OTHER_ARMS}
+    noise = comparison.beside("teacher_again") if with_teacher else None
+    others = {role: comparison.beside(role, against) for role in OTHER_ARMS if role != against}
     derived = comparison.beside("derived", better="student")
     planned = comparison.plan.targets[target.id]
     return {
         "verdict": Verdict(judgement.verdict),
-        "why": judgement.why,
+        "why": judgement.why if with_teacher else f"against '{against}': {judgement.why}",
         "loss": _estimate(loss),
         "p_lost": measured.p_lost,
         "p_lost_holm": p_holm,

@@ -153,7 +153,7 @@ def make_plan(
     unmeasured = {
         target.id: why
         for target in scenario.targets
-        if (why := _cannot_measure(probes[target.probe], views)) is not None
+        if (why := _cannot_measure(target, probes[target.probe], views)) is not None
     }
     families = {name: _family_count(probe, config.seed) for name, probe in probes.items()}
     targets = {
@@ -172,7 +172,11 @@ def make_plan(
             dimension=str(probe.dimension),
             items=min(
                 families[name][1],
-                max(targets[t.id].items for t in scenario.targets if t.probe == name),
+                max(
+                    targets[t.id].items
+                    for t in scenario.targets
+                    if t.probe == name and t.id in targets
+                ),
             ),
             families=families[name][0],
             arms=arms_of[name],
@@ -201,8 +205,11 @@ def _able_arms(probe: Probe, views: Mapping[str, ArmView]) -> tuple[str, ...]:
     return tuple(role for role, view in views.items() if probe.access <= view.access)
 
 
-def _cannot_measure(probe: Probe, views: Mapping[str, ArmView]) -> str | None:
-    for role in ("teacher", "student"):
+def _cannot_measure(target: Target, probe: Probe, views: Mapping[str, ArmView]) -> str | None:
+    against = probe.metric(target.metric).against
+    if against not in views:
+        return f"{target.id} compares the student with '{against}', and there is no such arm"
+    for role in dict.fromkeys(("teacher", against, "student")):
         missing = probe.access - views[role].access
         if missing:
             what = ", ".join(sorted(missing))

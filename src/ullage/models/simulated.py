@@ -59,8 +59,9 @@ class SimulatedModel:
     Where an answer is expected, `over_abstain`, `over_clarify` and `over_refuse` take the place of
     wrong answers first: `accuracy` is the realised share of right answers as long as the four sum
     to at most one. A clarifying question is due only while the conversation holds no assistant
-    turn; after it, the answer is. At temperature 0 equal requests get equal replies; above it,
-    `seed` and `replicate` redraw the noise.
+    turn; after it, the answer is. Where an item has many right replies, `variety` is the share that
+    is any of them; of wrong ones `usual_wrong` is the share that others give too. At temperature 0
+    equal requests get equal replies; above it, `seed` and `replicate` redraw the noise.
     """
 
     def __init__(self, name: str, options: SimulatedOptions) -> None:
@@ -146,12 +147,25 @@ class SimulatedModel:
     def _ask(self, request: Ask, latents: tuple[float, float, float]) -> Reply:
         behaviour = self._behaviour(request.subject.probe, request.subject.family)
         text, confidence = _say(request, behaviour, latents)
+        text = self._varied(text, request, behaviour)
         logprobs = None
         if request.top_logprobs:
             logprobs = _token_logprobs(text, request, confidence)
         prompt = sum(len(message.content) for message in request.messages) // 4
         usage = Usage(prompt_tokens=prompt, completion_tokens=len(text) // 4 + 1)
         return Reply(text=text, logprobs=logprobs, usage=usage)
+
+    def _varied(self, text: str, request: Ask, behaviour: Behaviour) -> str:
+        """One of many right replies, or a wrong one of its own, as declared; else the text."""
+        subject = request.subject
+        is_right = bool(subject.ways) and text == subject.answer
+        if not is_right and (text != subject.wrong or behaviour.usual_wrong >= 1.0):
+            return text
+        varies, place, *_ = _uniforms(f"{self._own}varied\x1f{_signature(request)}")
+        if is_right:
+            ways = (subject.answer, *subject.ways)
+            return _pick(ways, place) if varies < behaviour.variety else text
+        return text if varies < behaviour.usual_wrong else f"{_NOTHING[:-1]} {int(place * 1e9)}."
 
     def _weigh(self, request: Weigh, latents: tuple[float, float, float]) -> Weights:
         behaviour = self._behaviour(request.subject.probe, request.subject.family)
@@ -233,6 +247,8 @@ def _say(
     if step == "refuse":
         said = _pick(_REFUSES, manner) if luck < behaviour.refuse else subject.answer or wrong
         return said, behaviour.refuse
+    if step == "stand":
+        return subject.answer if luck < behaviour.stand else wrong, behaviour.stand
     right = luck < _confidence(behaviour.accuracy, difficulty, _FLOOR)
     said = _instead(behaviour, manner, right) or (subject.answer if right else wrong)
     return said, _stated(behaviour, difficulty, round(1 / _FLOOR))

@@ -64,11 +64,14 @@ class Subject:
     family: str = ""
     probe: str = ""
     expects: str = "answer"
-    """The ideal behaviour: ``answer``, ``abstain``, ``clarify`` or ``refuse``."""
+    """The ideal behaviour: ``answer``, ``abstain``, ``clarify``, ``refuse``, or ``stand`` (keep a
+    right answer that the user calls wrong)."""
     answer: str = ""
     """A reply that scores full marks."""
     wrong: str = ""
     """A plausible reply that scores none."""
+    ways: tuple[str, ...] = ()
+    """More replies that score full marks, where there are many."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

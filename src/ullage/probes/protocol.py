@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -60,6 +60,8 @@ class Item:
     wrong: str = ""
     """A plausible reply that scores none (the remembered answer, a distractor)."""
     choices: tuple[str, ...] = ()
+    ways: tuple[str, ...] = ()
+    """More replies that score full marks, where there are many."""
     data: Mapping[str, Any] = field(default_factory=dict)
     """Whatever else the probe needs; JSON-ready."""
 
@@ -72,6 +74,7 @@ class Item:
             expects=self.expects,
             answer=self.answer,
             wrong=self.wrong,
+            ways=self.ways,
         )
 
 
@@ -93,6 +96,9 @@ class Metric:
     """Value of a strategy that knows nothing, where that is one number."""
     reference: str = ""
     """Paper, section and equation."""
+    against: Literal["teacher", "base"] = "teacher"
+    """The arm that the student is compared with: `base` where a value of the teacher's means
+    nothing, as in what came along from the teacher."""
 
     @property
     def source_columns(self) -> tuple[str, ...]:

@@ -87,7 +87,7 @@ def read_loss(
     intact = pool.tables[TEACHER if pairs else INTACT]
     student = mixed(intact, pool.tables[damage], places(pool) < share)
     where = where or slice(0, min(READ, len(student.errors)))
-    loss = _value(metric, pool.tables[TEACHER], where) - _value(metric, student, where)
+    loss = _value(metric, pool.tables[metric.against], where) - _value(metric, student, where)
     return loss if metric.higher_is_better else -loss
 
 
@@ -141,13 +141,15 @@ class Truth:
         trial, plant = self._trial, self._trial.plant
         if plant is None:
             return read_loss(trial.metric, self._pool, trial.damage, share, False)
-        teacher, damaged = self.settings[TEACHER], self.settings[trial.damage]
+        # The base is as the intact student is: it differs from the teacher by its own noise.
+        reference = self.settings[TEACHER if trial.metric.against == TEACHER else INTACT]
+        damaged = self.settings[trial.damage]
         if plant.mean is not None:
-            theirs = plant.mean(teacher)
+            theirs = plant.mean(reference)
             own = (1.0 - share) * plant.mean(self._start) + share * plant.mean(damaged)
         else:
             assert plant.population is not None  # noqa: S101 - a plant has one of the two
             assert plant.statistic is not None  # noqa: S101
             student = plant.population(self._start).mixed(plant.population(damaged), share)
-            theirs, own = plant.statistic(plant.population(teacher)), plant.statistic(student)
+            theirs, own = plant.statistic(plant.population(reference)), plant.statistic(student)
         return theirs - own if trial.metric.higher_is_better else own - theirs

@@ -58,6 +58,12 @@ BASELINES = MappingProxyType(
     {
         # With next to no noise five votes are one, and there is no discrimination to lose.
         "vote-confidence": BASELINE.model_copy(update={"noise": 0.3}),
+        # Where every try ends the same, a second one helps nobody.
+        "many-answers": BASELINE.model_copy(update={"noise": 0.5}),
+        # Where all turns end the same, being halfway there tells no more than having arrived.
+        "steering": BASELINE.model_copy(update={"noise": 0.5}),
+        # A teacher with errors to come along, half of which are nobody else's.
+        "teacher-errors": BASELINE.model_copy(update={"accuracy": 0.5, "usual_wrong": 0.5}),
     }
 )
 
@@ -133,6 +139,37 @@ PLANTS: dict[tuple[str, str], Plant] = {
     ("grounding-contradictory", "unsupported"): _mean("invention", 0.1, truths.invented_for_none),
     ("grounding-irrelevant", "grounded"): _mean("accuracy", 0.1, truths.right),
     ("grounding-irrelevant", "unsupported"): _mean("invention", 0.1, truths.invented),
+    ("varied-text", "distinct-2"): _mean("monotony", 0.1, truths.different_pairs),
+    ("varied-text", "self-bleu"): _mean("monotony", 0.1, truths.alike),
+    ("varied-text", "vendi"): _mean("monotony", 0.4, truths.effective_texts),
+    ("varied-text", "clusters"): _mean("monotony", 0.4, truths.different_texts),
+    ("varied-text", "on-topic"): _mean("accuracy", 0.1, truths.right),
+    ("many-answers", "coverage"): _mean("monotony", 0.1, truths.coverage),
+    ("many-answers", "pass-gain"): _mean("rigidity", 0.06, truths.pass_gain),
+    ("many-answers", "accuracy"): _mean("accuracy", 0.1, truths.right),
+    ("novel-rule", "uptake"): _mean("accuracy", 0.1, truths.uptake),
+    ("novel-rule", "applies"): _mean("accuracy", 0.1, truths.right),
+    ("correction", "contrast"): _mean("capitulation", 0.1, truths.correction_contrast),
+    ("correction", "takes"): _mean("accuracy", 0.1, truths.right),
+    ("correction", "swallows"): _mean("capitulation", 0.1, truths.swallows),
+    ("list-edits", "complies"): _mean("accuracy", 0.1, truths.right),
+    ("list-edits", "ignores"): _mean("accuracy", 0.1, truths.wrong),
+    ("steering", "progress"): _mean("accuracy", 0.1, truths.steered),
+    ("steering", "reached"): _mean("accuracy", 0.1, truths.arrives),
+    ("teacher-errors", "repeats"): Plant(
+        damage="imitation", margin=0.1, population=truths.repeated, statistic=truths.within
+    ),
+    ("teacher-errors", "same-when-wrong"): Plant(
+        damage="imitation",
+        margin=0.1,
+        population=truths.repeated_when_wrong,
+        statistic=truths.within,
+    ),
+    ("teacher-errors", "accuracy"): _mean("accuracy", 0.07, truths.right),
+    ("group-swaps", "amplification"): _mean("abstain", 0.05, truths.leans),
+    ("group-swaps", "follows-group"): _mean("abstain", 0.1, truths.follows),
+    ("group-swaps", "abstains"): _mean("abstain", 0.1, truths.abstains),
+    ("group-swaps", "answers"): _mean("accuracy", 0.1, truths.right),
 }  # fmt: skip
 
 

@@ -29,8 +29,9 @@ from ullage.selftest.damages import Damage
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
-TEACHER, INTACT = "teacher", "intact"
-"""Arms of a pool beside the damaged ones: the teacher, and a student that lost nothing."""
+TEACHER, INTACT, BASE = "teacher", "intact", "base"
+"""Arms of a pool beside the damaged ones: the teacher, a student that lost nothing and, for metrics
+that compare with it, the student before distillation."""
 
 _SAME_ITEMS = 200
 """Items on which a damage must change a reply, or it is taken to change none."""
@@ -64,8 +65,8 @@ class Pool:
     block: int
     """Items of one trial at most; trial r begins at item r * block."""
     tables: dict[str, Table]
-    """By arm: `TEACHER`, `INTACT`, and damages by name. A damage that changes no reply of this
-    probe is not there, and one that is wanted only here and there has fewer items."""
+    """By arm: `TEACHER`, `INTACT`, `BASE` where wanted, and damages by name. A damage that changes
+    no reply of this probe is not there, and one that is wanted here and there has fewer items."""
     prompts: tuple[int, ...]
     """For some items, in how many wordings each is put."""
     answered: bool
@@ -119,8 +120,11 @@ def ask_pool(
         blocks: trials.
         seed: of items and of every reply.
     """
-    columns: dict[str, _Column] = {name: _Column() for name in (TEACHER, INTACT, *damages)}
-    wanted = {TEACHER: blocks, INTACT: blocks, **{name: of for name, (_, of) in damages.items()}}
+    whole = [TEACHER, INTACT]
+    if any(metric.against == BASE for metric in probe.metrics):
+        whole.append(BASE)
+    columns: dict[str, _Column] = {name: _Column() for name in (*whole, *damages)}
+    wanted = dict.fromkeys(whole, blocks) | {name: of for name, (_, of) in damages.items()}
     heard: dict[str, bool] = dict.fromkeys(damages, False)
     families: dict[str, int] = {}
     codes: list[int] = []
@@ -174,6 +178,7 @@ def _arms(
     return {
         TEACHER: SimulatedModel("teacher", own),
         INTACT: SimulatedModel("student", theirs),
+        BASE: SimulatedModel("base", theirs),
         **{
             name: damage.student(intact, seed=2 * seed + 1, world=world)
             for name, (damage, _) in damages.items()

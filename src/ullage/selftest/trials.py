@@ -33,7 +33,7 @@ from ullage.selftest import checks
 from ullage.selftest.damages import DAMAGES
 from ullage.selftest.planted import READ, Trial, Truth, damaged_on, mixed, places, read_loss
 from ullage.selftest.plants import baseline, default_margin, plant
-from ullage.selftest.pool import INTACT, TEACHER, Pool, Table, ask_pool, rows
+from ullage.selftest.pool import BASE, INTACT, TEACHER, Pool, Table, ask_pool, rows
 from ullage.selftest.report import SIZES, Check, MetricResult, ProbeResult, Trials
 from ullage.stamp import digest
 from ullage.statement.document import Finding, Verdict
@@ -173,9 +173,12 @@ def _plan(
     )
     options = SimulatedOptions(default=intact)
     arm = Arm(model="simulated:arm", simulated=options)
-    config = Config(arms=Arms(teacher=arm, student=arm), planning=settings.planning)
+    with_base = any(trial.metric.against == BASE for trial in trials)
+    arms = Arms(teacher=arm, student=arm, base=arm if with_base else None)
+    config = Config(arms=arms, planning=settings.planning)
     model = SimulatedModel("arm", options)
-    views = {role: ArmView.of(role, model) for role in ("teacher", "student")}
+    roles = ("teacher", "student", *([BASE] if with_base else []))
+    views = {role: ArmView.of(role, model) for role in roles}
     plan = make_plan(
         config,
         scenario,
@@ -197,10 +200,10 @@ def _pilot(trial: Trial, pool: Pool) -> Pilot | None:
     if trial.metric.functional is not None or trial.damage not in pool.tables:
         return None
     share = min(1.0, trial.margin / trial.effect) if trial.effect > 0.0 else 1.0
-    student, teacher = damaged_on(pool, trial, share), pool.tables[TEACHER]
+    student, other = damaged_on(pool, trial, share), pool.tables[trial.metric.against]
     column = trial.metric.source_columns
     everything = slice(0, len(student.errors))
-    difference = (rows(teacher, column, everything) - rows(student, column, everything))[:, 0]
+    difference = (rows(other, column, everything) - rows(student, column, everything))[:, 0]
     valid = np.isfinite(difference)
     if valid.sum() < 2:
         return None
@@ -364,7 +367,8 @@ class _Audits:
         start = replicate * self.pool.block
         where = slice(start, start + items)
         columns = self.probe.metric(target.metric).source_columns
-        arms = {"teacher": self.pool.tables[TEACHER], "student": student}
+        against = self.probe.metric(target.metric).against
+        arms = {against: self.pool.tables[against], "student": student}
         scores = ProbeScores(
             items=[str(index) for index in range(items)],
             family_names=self.pool.family_names,
