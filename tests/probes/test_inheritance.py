@@ -114,6 +114,7 @@ def other(item: Item) -> str:
         ("empty", "empty", (0, 0, 0, 0)),
         ("unsure", "unsure", (0, 0, 0, 0)),
         ("empty", "wrong", (0, 1, 0, 0)),
+        ("talk", "talk", (0, 0, 0, 0)),
     ],
 )
 def test_only_the_very_same_error_is_repeated(
@@ -128,6 +129,7 @@ def test_only_the_very_same_error_is_repeated(
             "other": other(item),
             "empty": "",
             "unsure": "I don't know.",
+            "talk": "To find out what this is we need to take a look at all of it.",
         }
         scores = converse(probe, item, saying(said[own]), teacher=saying(said[teacher]))
         names = ("repeats", "teacher-wrong", "both-wrong", "accuracy")
@@ -300,6 +302,17 @@ def test_what_does_not_look_at_groups_is_seen_elsewhere(
     assert scores["follows-group"] == follows
     assert scores["abstains"] == abstains
     assert scores["answers"] == pytest.approx(answers, abs=0.08)
+
+
+def test_guessing_leans_nowhere_on_average() -> None:
+    def guess(ask: Ask, item: Item) -> str:
+        names = list(groups_of(ask.messages[0].content))
+        return random.Random(ask.messages[0].content).choice(names)
+
+    scores = means(guess, teacher=leaning_to(HAND), n=2_000)
+    assert scores["amplification"] == pytest.approx(0.0, abs=0.03)
+    assert scores["follows-group"] == pytest.approx(0.5, abs=0.05)
+    assert scores["abstains"] == 0.0
 
 
 def test_the_teacher_is_asked_about_others() -> None:

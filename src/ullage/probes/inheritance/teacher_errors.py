@@ -15,13 +15,15 @@ from ullage.probes.jsonl import Record
 from ullage.probes.knowledge import CATEGORIES
 from ullage.probes.protocol import Conversation, Dimension, FloatArray, Item, Metric, ask
 from ullage.probes.reading import choice_item, is_right, settle
-from ullage.probes.scoring import is_abstention
+from ullage.probes.scoring import canonical, is_abstention, numbers
 
 _SYLLABLES = (
     "ba", "ne", "ri", "so", "tu", "ra", "le", "mi", "no", "pe", "ta", "ro", "se", "na", "li", "to",
     "re", "an", "er", "is",
 )  # fmt: skip
 _WORDS = tuple(word for members in CATEGORIES.values() for word in members)
+_ANSWER_WORDS = 4
+"""A longer reply that names no option and no number is talk."""
 _ROMAN = ((100, "C"), (90, "XC"), (50, "L"), (40, "XL"), (10, "X"), (9, "IX"), (5, "V"), (4, "IV"))
 
 
@@ -269,5 +271,16 @@ class TeacherErrors(PackagedProbe):
 
 
 def _error(text: str, item: Item) -> str:
-    """The wrong answer that a reply settles on; empty where it is right, or gives none."""
-    return "" if is_right(text, item) or is_abstention(text) else settle(text, item)
+    """The wrong answer that a reply settles on; empty where it is right, or gives none.
+
+    Talk that settles on nothing is no answer: two arms that begin it in the same words share no
+    error.
+    """
+    if is_right(text, item) or is_abstention(text):
+        return ""
+    said = settle(text, item)
+    if item.choices:
+        return said if said in map(canonical, item.choices) else ""
+    if item.answer.isdecimal():
+        return said if numbers(said) and not said.count(" ") else ""
+    return said if said.count(" ") < _ANSWER_WORDS else ""
