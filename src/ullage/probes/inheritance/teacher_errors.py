@@ -15,7 +15,7 @@ from ullage.probes.jsonl import Record
 from ullage.probes.knowledge import CATEGORIES
 from ullage.probes.protocol import Conversation, Dimension, FloatArray, Item, Metric, ask
 from ullage.probes.reading import choice_item, is_right, settle
-from ullage.probes.scoring import canonical, is_abstention, numbers
+from ullage.probes.scoring import is_abstention, numbers
 
 _SYLLABLES = (
     "ba", "ne", "ri", "so", "tu", "ra", "le", "mi", "no", "pe", "ta", "ro", "se", "na", "li", "to",
@@ -279,8 +279,6 @@ def _error(text: str, item: Item) -> str:
     if is_right(text, item) or is_abstention(text):
         return ""
     said = settle(text, item)
-    if item.choices:
-        return said if said in map(canonical, item.choices) else ""
-    if item.answer.isdecimal():
-        return said if numbers(said) and not said.count(" ") else ""
+    if item.answer.isdecimal() and not numbers(said):
+        return ""
     return said if said.count(" ") < _ANSWER_WORDS else ""
