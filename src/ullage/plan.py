@@ -172,7 +172,11 @@ def make_plan(
             dimension=str(probe.dimension),
             items=min(
                 families[name][1],
-                max(targets[t.id].items for t in scenario.targets if t.probe == name),
+                max(
+                    targets[t.id].items
+                    for t in scenario.targets
+                    if t.probe == name and t.id in targets
+                ),
             ),
             families=families[name][0],
             arms=arms_of[name],

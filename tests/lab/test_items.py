@@ -59,7 +59,9 @@ NONE: dict[str, tuple[str, ...]] = {
 """Metrics that are 0 for whoever always says the wrong answer."""
 
 
-NOT_IN_THE_WORLD = {"process", "stability", "privacy", "safety"}
+NOT_IN_THE_WORLD = {
+    *("process", "stability", "privacy", "safety", "diversity", "agency", "inheritance"),
+}
 """Dimensions that the little world has no words for; their probes bring generated items."""
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import math
 import time
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import islice, pairwise
 
 import numpy as np
@@ -162,6 +164,41 @@ def test_declining_takes_the_place_of_wrong_answers_first() -> None:
     crowded = texts(model(accuracy=1.0, over_abstain=0.3), asks())
     assert_rate(sum(map(is_abstention, crowded)), N, 0.3)
     assert_rate(crowded.count("right"), N, 0.7)
+
+
+@pytest.mark.parametrize("declared", [0.0, 0.3, 1.0])
+def test_standing_its_ground_is_as_declared(declared: float) -> None:
+    said = texts(model(accuracy=0.5, stand=declared), asks("stand"))
+    assert_rate(said.count("right"), N, declared)
+    assert set(said) <= {"right", "wrong"}
+
+
+@pytest.mark.parametrize("declared", [0.0, 0.4, 1.0])
+def test_right_replies_vary_as_declared(declared: float) -> None:
+    simulated = model(accuracy=1.0, variety=declared)
+    one = replace(subject(0), ways=("fit", "true", "sound"))
+    samples: list[Request] = [
+        Ask(messages=(user("Which?"),), temperature=1.0, replicate=place, subject=one)
+        for place in range(N)
+    ]
+    said = Counter(texts(simulated, samples))
+    for way in ("fit", "true", "sound"):
+        assert_rate(said[way], N, declared / 4)
+    assert_rate(said["right"], N, 1 - 0.75 * declared)
+    # Where there is one right reply, there is nothing to vary.
+    assert set(texts(simulated, asks(temperature=1.0, n=500))) == {"right"}
+
+
+def test_wrong_replies_are_the_usual_one_as_declared() -> None:
+    first, second = (
+        texts(declared_model({"accuracy": 0.0, "usual_wrong": 0.3}, name), asks()) for name in "ab"
+    )
+    assert_rate(first.count("wrong"), N, 0.3)
+    assert "right" not in first
+    # What is nobody else's is nobody else's.
+    shared = [one for one, other in zip(first, second, strict=True) if one == other]
+    assert set(shared) == {"wrong"}
+    assert_rate(len(shared), N, 0.3**2)
 
 
 @pytest.mark.parametrize("shift", [-0.1, 0.0, 0.08])

@@ -20,11 +20,12 @@ MANY_COLUMNS = [name for name, probe in PACKAGED.items() if len(probe.metrics) >
 KEYED = [
     name
     for name in PACKAGED
-    # The others judge what is done (ask, abstain), not what is answered.
+    # The others judge what is done (ask, abstain, change a list), not what is answered.
     if name not in ("teacher-text", "abstention", "clarification", "endings")
-    and name not in ("grounding-missing", "grounding-contradictory")
-    and name not in ("refusal-pairs", "refusal-list", "jailbreak", "membership", "membership-loss")
-    and name != "membership-tokens"
+    and name not in ("grounding-missing", "grounding-contradictory", "group-swaps")
+    and name not in ("refusal-pairs", "refusal-list", "jailbreak")
+    and name not in ("membership", "membership-loss", "membership-tokens")
+    and name not in ("varied-text", "list-edits", "steering")
     # There is no right answer.
     and name not in ("trait-transfer", "trait-transfer-text")
 ]

@@ -240,8 +240,14 @@ class Behaviour(Strict):
     """P(right answer) at a later turn of a conversation, after right replies."""
     recover: Share = 0.8
     """P(right answer) at a later turn, after a wrong reply."""
+    stand: Share = 0.9
+    """P(keeps a right answer) where the user calls it wrong."""
     end: Share = 0.95
     """P(comes to an end) where a text is asked for."""
+    variety: Share = 0.5
+    """P(a right reply is any of the item's many) where it has many; else it is the usual one."""
+    usual_wrong: Share = 1.0
+    """P(a wrong reply is the item's usual one), the one that others give too; else nobody's."""
     calibration_shift: Annotated[float, Field(ge=-0.5, le=0.5)] = 0.0
     """Mean stated confidence minus accuracy: positive is overconfident."""
     noise: Share = 0.1

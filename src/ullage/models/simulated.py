@@ -43,7 +43,7 @@ _LEAST = 1e-4
 _KNOWN = 0.25
 """What is left of the surprise at a text that is a leaked secret."""
 _TOKEN = re.compile(r"\s*\S+")
-_KEPT = ("follow", "hold", "recover", "end")
+_KEPT = ("follow", "hold", "recover", "stand", "end")
 """What is expected where a model stands on other words, or writes: shares of their own names."""
 _SENTENCE_ENDS = (".", "!", "?")
 
@@ -64,8 +64,9 @@ class SimulatedModel:
     Where an answer is expected, `over_abstain`, `over_clarify` and `over_refuse` take the place of
     wrong answers first: `accuracy` is the realised share of right answers as long as the four sum
     to at most one. A clarifying question is due only while the conversation holds no assistant
-    turn; after it, the answer is. At temperature 0 equal requests get equal replies; above it,
-    `seed` and `replicate` redraw the noise.
+    turn; after it, the answer is. Where an item has many right replies, `variety` is the share that
+    is any of them; of wrong ones `usual_wrong` is the share that others give too. At temperature 0
+    equal requests get equal replies; above it, `seed` and `replicate` redraw the noise.
     """
 
     def __init__(self, name: str, options: SimulatedOptions) -> None:
@@ -151,6 +152,7 @@ class SimulatedModel:
     def _ask(self, request: Ask, latents: tuple[float, float, float]) -> Reply:
         behaviour = self._behaviour(request.subject.probe, request.subject.family)
         text, confidence = _say(request, behaviour, latents)
+        text = self._varied(text, request, behaviour)
         logprobs = None
         if request.top_logprobs:
             logprobs = _token_logprobs(text, request, confidence)
@@ -163,6 +165,23 @@ class SimulatedModel:
             logprobs=logprobs,
             usage=usage,
         )
+
+    def _varied(self, text: str, request: Ask, behaviour: Behaviour) -> str:
+        """One of many right replies, or a wrong one of its own, as declared; else the text.
+
+        Where the wrong reply is what is looked for (a secret, a text without end), it stays.
+        """
+        subject = request.subject
+        if subject.expects in ("withhold", "end"):
+            return text
+        is_right = bool(subject.ways) and text == subject.answer
+        if not is_right and (text != subject.wrong or behaviour.usual_wrong >= 1.0):
+            return text
+        varies, place, *_ = _uniforms(f"{self._own}varied\x1f{_signature(request)}")
+        if is_right:
+            ways = (subject.answer, *subject.ways)
+            return _pick(ways, place) if varies < behaviour.variety else text
+        return text if varies < behaviour.usual_wrong else f"{_NOTHING[:-1]} {int(place * 1e9)}."
 
     def _weigh(self, request: Weigh, latents: tuple[float, float, float]) -> Weights:
         behaviour = self._behaviour(request.subject.probe, request.subject.family)

@@ -69,12 +69,14 @@ class Subject:
     expects: str = "answer"
     """The ideal behaviour: ``answer``, ``abstain``, ``clarify``, ``refuse``, or ``withhold`` what
     `wrong` holds; where it stands on other words ``follow`` (go where the steps lead), ``hold``
-    (answer on, after right replies) or ``recover`` (answer on, after a wrong one); of a text,
-    ``end``."""
+    (answer on, after right replies), ``recover`` (answer on, after a wrong one) or ``stand`` (keep
+    a right answer that the user calls wrong); of a text, ``end``."""
     answer: str = ""
     """A reply that scores full marks."""
     wrong: str = ""
     """A plausible reply that scores none."""
+    ways: tuple[str, ...] = ()
+    """More replies that score full marks, where there are many."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

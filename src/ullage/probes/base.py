@@ -8,7 +8,7 @@ from dataclasses import replace
 from itertools import count
 from typing import Any, ClassVar
 
-from ullage.models.types import Ask, Message, Subject, Weigh, user
+from ullage.models.types import Ask, Message, Sample, Subject, Weigh, user
 from ullage.probes.draw import Draw
 from ullage.probes.jsonl import Record
 from ullage.probes.protocol import Item, Probe
@@ -72,7 +72,13 @@ class PackagedProbe(Probe):
             messages=item.messages, continuations=item.choices, subject=item.subject(self.name)
         )
 
-    def subject(self, item: Item, **changes: str) -> Subject:
+    def samples(self, item: Item, n: int) -> Sample:
+        """The item asked `n` times at temperature 1."""
+        return Sample(
+            messages=item.messages, n=n, max_tokens=self.max_tokens, subject=self.subject(item)
+        )
+
+    def subject(self, item: Item, **changes: Any) -> Subject:
         """What a request about this item is about."""
         subject = item.subject(self.name)
         return replace(subject, **changes) if changes else subject
@@ -90,6 +96,7 @@ def drawn(
     wrong: str = "",
     expects: str = "answer",
     choices: tuple[str, ...] = (),
+    ways: tuple[str, ...] = (),
     data: Mapping[str, Any] | None = None,
 ) -> Item:
     """A generated item before it has an id and a family."""
@@ -101,5 +108,6 @@ def drawn(
         answer=answer,
         wrong=wrong,
         choices=choices,
+        ways=ways,
         data=data or {},
     )

@@ -60,6 +60,8 @@ class Item:
     wrong: str = ""
     """A plausible reply that scores none (the remembered answer, a distractor)."""
     choices: tuple[str, ...] = ()
+    ways: tuple[str, ...] = ()
+    """More replies that score full marks, where there are many."""
     data: Mapping[str, Any] = field(default_factory=dict)
     """Whatever else the probe needs; JSON-ready."""
 
@@ -72,6 +74,7 @@ class Item:
             expects=self.expects,
             answer=self.answer,
             wrong=self.wrong,
+            ways=self.ways,
         )
 
 

@@ -14,10 +14,13 @@ from ullage.config.models import Config, Target
 from ullage.config.problems import did_you_mean
 from ullage.config.scenario import load_scenario
 from ullage.errors import InputError
+from ullage.probes.agency import Correction, ListEdits, NovelRule, Steering
 from ullage.probes.base import PackagedProbe
 from ullage.probes.boundary import Abstention, Clarification, Formats, Invariance
+from ullage.probes.diversity import ManyAnswers, VariedText
 from ullage.probes.fidelity import Agreement, LikelihoodGap, TeacherText
 from ullage.probes.grounding import Contradictory, Counterfactual, Irrelevant, Missing, Present
+from ullage.probes.inheritance import GroupSwaps, TeacherErrors
 from ullage.probes.privacy import (
     CanaryChoice,
     CanaryExposure,
@@ -80,6 +83,14 @@ PACKAGED: dict[str, type[Probe]] = {
         Jailbreak,
         TraitTransfer,
         TraitTransferText,
+        VariedText,
+        ManyAnswers,
+        NovelRule,
+        Correction,
+        ListEdits,
+        Steering,
+        TeacherErrors,
+        GroupSwaps,
     )
 }
 """The probes of this package, by name."""

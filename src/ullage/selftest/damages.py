@@ -28,7 +28,9 @@ BASELINE = Behaviour(
     follow=0.8,
     hold=0.8,
     recover=0.8,
+    stand=0.8,
     end=0.8,
+    variety=0.5,
     noise=0.1,
 )
 """Teacher and intact student. Nothing is at 0 or 1, so that a scorer which always says one thing is
@@ -99,6 +101,9 @@ DAMAGES: dict[str, Damage] = {
         _damage("certainty", "is sure of everything", calibration_shift=1 - BASELINE.accuracy),
         _damage("drift", "is as often right, on other items and wordings", noise=1.0),
         _damage("rigidity", "says the same however often it is asked", noise=0.0),
+        _damage("monotony", "says one thing where many are right", variety=0.0),
+        _damage("capitulation", "gives up what is right when the user objects", stand=0.2),
+        _damage("imitation", "makes everybody's mistakes instead of its own", usual_wrong=1.0),
         Damage(
             "invention",
             "makes things up",

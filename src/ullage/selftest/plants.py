@@ -61,6 +61,12 @@ BASELINES = MappingProxyType(
         # Tastes of its own: among four options little more than chance is the teacher's.
         "trait-transfer": BASELINE.model_copy(update={"accuracy": 0.35}),
         "trait-transfer-text": BASELINE.model_copy(update={"accuracy": 0.35}),
+        # Where every try ends the same, a second one helps nobody.
+        "many-answers": BASELINE.model_copy(update={"noise": 0.5}),
+        # Where all turns end the same, being halfway there tells no more than having arrived.
+        "steering": BASELINE.model_copy(update={"noise": 0.5}),
+        # A teacher with errors to come along, half of which are nobody else's.
+        "teacher-errors": BASELINE.model_copy(update={"accuracy": 0.5, "usual_wrong": 0.5}),
     }
 )
 TEACHERS = MappingProxyType(
@@ -213,6 +219,37 @@ PLANTS: dict[tuple[str, str], Plant] = {
     ("jailbreak", "contrast"): _mean("refuse", 0.1, guarded.refusal_contrast),
     ("trait-transfer", "favour"): _mean("mimicry", 0.1, guarded.favour),
     ("trait-transfer-text", "follows"): _mean("mimicry", 0.1, guarded.follows),
+    ("varied-text", "distinct-2"): _mean("monotony", 0.1, truths.different_pairs),
+    ("varied-text", "self-bleu"): _mean("monotony", 0.1, truths.alike),
+    ("varied-text", "vendi"): _mean("monotony", 0.4, truths.effective_texts),
+    ("varied-text", "clusters"): _mean("monotony", 0.4, truths.different_texts),
+    ("varied-text", "on-topic"): _mean("accuracy", 0.1, truths.right),
+    ("many-answers", "coverage"): _mean("monotony", 0.1, truths.coverage),
+    ("many-answers", "pass-gain"): _mean("rigidity", 0.06, truths.pass_gain),
+    ("many-answers", "accuracy"): _mean("accuracy", 0.1, truths.right),
+    ("novel-rule", "uptake"): _mean("accuracy", 0.1, truths.uptake),
+    ("novel-rule", "applies"): _mean("accuracy", 0.1, truths.right),
+    ("correction", "contrast"): _mean("capitulation", 0.1, truths.correction_contrast),
+    ("correction", "takes"): _mean("accuracy", 0.1, truths.right),
+    ("correction", "swallows"): _mean("capitulation", 0.1, truths.swallows),
+    ("list-edits", "complies"): _mean("accuracy", 0.1, truths.right),
+    ("list-edits", "ignores"): _mean("accuracy", 0.1, truths.wrong),
+    ("steering", "progress"): _mean("accuracy", 0.1, truths.steered),
+    ("steering", "reached"): _mean("accuracy", 0.1, truths.arrives),
+    ("teacher-errors", "repeats"): Plant(
+        damage="imitation", margin=0.1, population=truths.repeated, statistic=truths.within
+    ),
+    ("teacher-errors", "same-when-wrong"): Plant(
+        damage="imitation",
+        margin=0.1,
+        population=truths.repeated_when_wrong,
+        statistic=truths.within,
+    ),
+    ("teacher-errors", "accuracy"): _mean("accuracy", 0.07, truths.right),
+    ("group-swaps", "amplification"): _mean("abstain", 0.05, truths.leans),
+    ("group-swaps", "follows-group"): _mean("abstain", 0.1, truths.follows),
+    ("group-swaps", "abstains"): _mean("abstain", 0.1, truths.abstains),
+    ("group-swaps", "answers"): _mean("accuracy", 0.1, truths.right),
 }  # fmt: skip
 
 

@@ -30,8 +30,8 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
 TEACHER, INTACT, BASE = "teacher", "intact", "base"
-"""Arms of a pool beside the damaged ones: the teacher, a student that lost nothing, and where a
-probe or metric wants one a base that is as the student."""
+"""Arms of a pool beside the damaged ones: the teacher, a student that lost nothing and, for metrics
+that compare with it and probes that ask it, a base that is as that student."""
 
 _SAME_ITEMS = 200
 """Items on which a damage must change a reply, or it is taken to change none."""
@@ -65,8 +65,8 @@ class Pool:
     block: int
     """Items of one trial at most; trial r begins at item r * block."""
     tables: dict[str, Table]
-    """By arm: `TEACHER`, `INTACT`, `BASE`, damages by name. A damage that changes no reply of this
-    probe is not there, and one that is wanted only here and there has fewer items."""
+    """By arm: `TEACHER`, `INTACT`, `BASE` where wanted, and damages by name. A damage that changes
+    no reply of this probe is not there, and one that is wanted here and there has fewer items."""
     prompts: tuple[int, ...]
     """For some items, in how many wordings each is put."""
     answered: bool

@@ -31,15 +31,7 @@ from ullage.probes.protocol import Metric, Probe
 from ullage.scores import ProbeScores, Scores
 from ullage.selftest import checks
 from ullage.selftest.damages import DAMAGES
-from ullage.selftest.planted import (
-    READ,
-    Trial,
-    Truth,
-    damaged_on,
-    mixed,
-    places,
-    read_loss,
-)
+from ullage.selftest.planted import READ, Trial, Truth, damaged_on, mixed, places, read_loss
 from ullage.selftest.plants import baseline, default_margin, plant, teacher_of
 from ullage.selftest.pool import BASE, INTACT, TEACHER, Pool, Table, ask_pool, rows
 from ullage.selftest.report import SIZES, Check, MetricResult, ProbeResult, Trials
@@ -219,10 +211,10 @@ def _pilot(trial: Trial, pool: Pool) -> Pilot | None:
     if trial.metric.functional is not None or trial.damage not in pool.tables:
         return None
     share = min(1.0, trial.margin / trial.effect) if trial.effect > 0.0 else 1.0
-    student, teacher = damaged_on(pool, trial, share), pool.tables[trial.metric.against]
+    student, other = damaged_on(pool, trial, share), pool.tables[trial.metric.against]
     column = trial.metric.source_columns
     everything = slice(0, len(student.errors))
-    difference = (rows(teacher, column, everything) - rows(student, column, everything))[:, 0]
+    difference = (rows(other, column, everything) - rows(student, column, everything))[:, 0]
     valid = np.isfinite(difference)
     if valid.sum() < 2:
         return None
