@@ -160,14 +160,14 @@ def _source(run: _Run, probe: str) -> str | None:
 def _aligned(
     first: ProbeScores, second: ProbeScores, metric: Metric
 ) -> tuple[Answers, Answers, IntArray]:
-    """Both runs on the items that teacher and student answered in both, in one order."""
+    """Both runs on the items that both arms compared answered in both, in one order."""
     places = {item: place for place, item in enumerate(second.items)}
     pairs = [(i, places[item]) for i, item in enumerate(first.items) if item in places]
     rows = np.array(pairs, dtype=np.int64).reshape(-1, 2)
     tables = [
         run.columns(arm, metric.source_columns)[rows[:, side]]
         for side, run in enumerate((first, second))
-        for arm in ("teacher", "student")
+        for arm in (metric.against, "student")
     ]
     valid = np.all([np.isfinite(table).all(axis=1) for table in tables], axis=0)
     one, other, again, another = (table[valid] for table in tables)

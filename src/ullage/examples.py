@@ -1,4 +1,4 @@
-"""Side-by-side examples: for a loss, items where the teacher did better than the student.
+"""Side-by-side examples: for a loss, items where the arm compared with did better.
 
 A loss that nobody can look at is only a number. Conversations are replayed from the journal.
 """
@@ -60,8 +60,10 @@ def _choose(finding: Finding, probes: Mapping[str, Probe], scores: Scores) -> li
     table = scores.probes[finding.target.probe]
     # For a statistic of several columns the last one says whether the item went well.
     column = metric.source_columns[-1]
-    teacher, student = (table.columns(arm, (column,))[:, 0] for arm in ("teacher", "student"))
-    loss = teacher - student
+    reference, student = (
+        table.columns(arm, (column,))[:, 0] for arm in (metric.against, "student")
+    )
+    loss = reference - student
     if metric.functional is None and not metric.higher_is_better:
         loss = -loss
     loss = np.nan_to_num(loss, nan=-np.inf)

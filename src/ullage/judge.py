@@ -137,7 +137,7 @@ class _Comparison:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Measured:
-    """What comparing teacher and student on one target gave, before Holm's adjustment."""
+    """What comparing two arms on one target gave, before Holm's adjustment."""
 
     target: Target
     comparison: _Comparison | None = None
@@ -222,6 +222,7 @@ def _find(measured: _Measured, p_holm: float | None, plan: Plan, probe: Probe) -
         dimension=str(probe.dimension),
         metric_summary=metric.summary,
         higher_is_better=metric.higher_is_better,
+        against=metric.against,
         verdict=Verdict.INCONCLUSIVE if measured.infrastructure else Verdict.UNMEASURED,
         why=measured.obstacle,
         chance=metric.chance,
@@ -250,7 +251,7 @@ def _judgement(
         target.margin,
         p_lost_holm=p_holm,
         teacher_advantage=advantage,
-        chance_advantage=comparison.over_chance(),
+        chance_advantage=comparison.over_chance() if is_capability else None,
     )
     noise = comparison.beside("teacher_again") if with_teacher else None
     others = {role: comparison.beside(role, against) for role in OTHER_ARMS if role != against}

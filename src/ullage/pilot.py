@@ -7,7 +7,7 @@ from itertools import islice
 
 import numpy as np
 
-from ullage.audit import Setup, collect, plan_audit
+from ullage.audit import ROLES, Setup, collect, plan_audit
 from ullage.collect.journal import Journal
 from ullage.collect.replay import replay
 from ullage.collect.scheduler import OnTick
@@ -23,7 +23,7 @@ async def pilot_audit(
     *,
     on_tick: OnTick | None = None,
 ) -> dict[str, Pilot]:
-    """Ask teacher and student a few items to learn how often they differ, and nothing else.
+    """Ask student and reference a few items to learn how often they differ, and nothing else.
 
     Only the squared difference of paired scores is looked at: it has no direction, so a pilot that
     sets n cannot have peeked at the loss. The replies are kept and not asked again.
@@ -38,21 +38,24 @@ async def pilot_audit(
         }
     )
     views = plan.views()
+    targets = [t for t in setup.loaded.scenario.targets if t.id not in plan.unmeasured]
     pilots: dict[str, Pilot] = {}
     with Journal(setup.folder.replies) as journal:
-        await collect(setup, plan, models, journal, roles=("teacher", "student"), on_tick=on_tick)
-        for target in setup.loaded.scenario.targets:
-            share = plan.probes.get(target.probe)
+        references = {setup.probes[t.probe].metric(t.metric).against for t in targets}
+        roles = tuple(role for role in ROLES if role in {*references, "student"})
+        await collect(setup, plan, models, journal, roles=roles, on_tick=on_tick)
+        for target in targets:
+            share = plan.probes[target.probe]
             probe = setup.probes[target.probe]
             metric = probe.metric(target.metric)
-            if share is None or metric.functional is not None:
+            if metric.functional is not None:
                 continue
             column = metric.source_columns[0]
             differences, families = [], []
             for item in islice(probe.items(plan.seed), share.items):
                 scored = [
                     replay(probe, item, role, views, journal).values.get(column)
-                    for role in ("teacher", "student")
+                    for role in (metric.against, "student")
                 ]
                 if scored[0] is not None and scored[1] is not None:
                     differences.append(scored[0] - scored[1])

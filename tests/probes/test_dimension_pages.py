@@ -10,9 +10,10 @@ import pytest
 from ullage.probes.registry import PACKAGED
 
 DOCS = Path(__file__).parents[2] / "docs"
+PAGES = sorted((DOCS / "dimensions").glob("*.md"))
 
 
-@pytest.mark.parametrize("dimension", ["diversity", "agency", "inheritance"])
+@pytest.mark.parametrize("dimension", [page.stem for page in PAGES])
 def test_a_page_tells_of_all_that_is_measured(dimension: str) -> None:
     page = (DOCS / "dimensions" / f"{dimension}.md").read_text(encoding="utf-8")
     probes = [probe for probe in PACKAGED.values() if probe.dimension == dimension]
@@ -21,13 +22,15 @@ def test_a_page_tells_of_all_that_is_measured(dimension: str) -> None:
         assert f"`{probe.name}`" in page
         for metric in probe.metrics:
             assert f"`{metric.name}`" in page, metric.name
-    for part in ("What is measured", "cannot show", "can be fooled", "Margin and n"):
+    for part in ("cannot show", "can be fooled", "Margin and n"):
         assert re.search(rf"^## .*{part}", page, re.MULTILINE), part
 
 
-@pytest.mark.parametrize("page", sorted((DOCS / "dimensions").glob("*.md")), ids=lambda p: p.stem)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_links_lead_somewhere(page: Path) -> None:
-    for target, anchor in re.findall(r"\]\(([^)#]+)(?:#([^)]+))?\)", page.read_text("utf-8")):
+    for target, anchor in re.findall(
+        r"\]\((?!https:)([^)#]+)(?:#([^)]+))?\)", page.read_text("utf-8")
+    ):
         linked = (page.parent / target).resolve()
         assert linked.is_file(), target
         if anchor:

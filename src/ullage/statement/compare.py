@@ -20,7 +20,7 @@ from ullage.errors import InputError
 from ullage.statement import sanitise
 from ullage.statement.consent import Consent, State
 from ullage.statement.document import Estimate, Finding, Part, Statement, Verdict
-from ullage.statement.words import LOSSES, UNKNOWN, VERDICTS, listed, several
+from ullage.statement.words import LOSSES, UNKNOWN, VERDICTS, in_order, listed, several
 
 
 class Change(StrEnum):
@@ -237,9 +237,12 @@ def labels(first: Statement, second: Statement, paths: tuple[Path, Path]) -> tup
 
 def _obstacles(first: Statement, second: Statement) -> list[str]:
     """Why verdicts of these two are not about the same thing."""
-    found = []
-    if _identity(first, "teacher") != _identity(second, "teacher"):
-        found.append("their teachers are different models")
+    compared = {f.against for statement in (first, second) for f in statement.findings}
+    found = [
+        f"their {arm}s are different models"
+        for arm in in_order({"teacher", *compared})
+        if _identity(first, arm) != _identity(second, arm)
+    ]
     if first.scenario.name != second.scenario.name:
         names = (sanitise.terminal(s.scenario.name) for s in (first, second))
         found.append(f"their scenarios are {listed(list(names))}")

@@ -45,8 +45,8 @@ def _page(comparison: Comparison, width: int) -> Iterator[RenderableType]:
     yield (_one_line if width >= _WIDE else _stacked)(comparison, first, second)
     yield Text()
     yield Text(
-        "Loss [95 % interval] against the teacher, positive is worse. Difference: the second's "
-        "loss less the first's, and what it rests on.",
+        "Loss [95 % interval], positive is worse. Difference: the second's loss less the first's, "
+        "and what it rests on.",
         style="dim",
     )
     for line in comparison.differences:

@@ -45,7 +45,7 @@ class Estimate(Part):
     method: str
     """How the interval was made."""
     items: int
-    """Items that teacher and student both answered."""
+    """Items that both arms compared answered."""
     families: int
     """Independent units the interval rests on."""
 
@@ -69,7 +69,7 @@ class Power(Part):
     planned_power: float
     """Probability of showing `preserved` at the planned n, from the planning assumptions."""
     achieved_items: int
-    """Items that teacher and student both answered."""
+    """Items that both arms compared answered."""
     items_needed: int | None = None
     """For an inconclusive target: items that would show it preserved with 80 % power, if the true
     loss is the one seen (or zero, where less was seen) and differences vary as they did here. None
@@ -148,12 +148,15 @@ class Finding(Part):
     """What a drop in the metric means, in one plain sentence."""
     higher_is_better: bool
     """Whether a larger value of the metric is better."""
+    against: Literal["teacher", "base"] = "teacher"
+    """The arm that the student is compared with: `base` where the question is what came along from
+    the teacher."""
     verdict: Verdict
     """What was shown."""
     why: str
     """The rule that gave the verdict, with its numbers, in one sentence."""
     loss: Estimate | None = None
-    """value(teacher) - value(student), oriented so that positive is worse."""
+    """value(`against`) - value(student), oriented so that positive is worse."""
     p_lost: float | None = None
     """One-sided p of "the loss is at most δ"."""
     p_lost_holm: float | None = None
@@ -167,7 +170,7 @@ class Finding(Part):
     chance: float | None = None
     """Value of a strategy that knows nothing, where known."""
     other_losses: dict[str, Estimate] = {}
-    """Loss of `base`, `control` and `derived` against the teacher."""
+    """Loss of `base`, `control` and `derived` against the same arm."""
     derived_loss: Estimate | None = None
     """Loss of `derived` against the student: what quantisation, pruning or merging took."""
     power: Power | None = None
@@ -175,7 +178,7 @@ class Finding(Part):
     infrastructure: bool = False
     """Inconclusive because too many items could not be asked (exit 4), not for want of items."""
     examples: tuple[Example, ...] = ()
-    """For losses: items where the teacher did better than the student."""
+    """For losses: items where the arm compared with did better than the student."""
     selftest: SelfTest | None = None
     """What this auditor finds of planted losses; none where it was not self-tested as it is now."""
 

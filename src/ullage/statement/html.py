@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -75,7 +75,6 @@ def to_html(statement: Statement, found: Mapping[str, Consent] | None = None) ->
         words=words,
         plots=plots,
         others=_others,
-        sides=("teacher", "student"),
         scores=_scores,
         page_title=Markup.escape(
             sanitise.visible(f"{statement.name}: Distillation Loss Statement")
@@ -93,9 +92,9 @@ def facts(data: Mapping[str, Any]) -> list[tuple[str, str]]:
     return rows
 
 
-def _others(example: Example) -> dict[str, tuple[Turn, ...]]:
-    """What arms other than teacher and student said."""
-    names = [arm for arm in words.in_order(example.replies) if arm not in ("teacher", "student")]
+def _others(example: Example, shown: Container[str]) -> dict[str, tuple[Turn, ...]]:
+    """What arms other than those shown said."""
+    names = [arm for arm in words.in_order(example.replies) if arm not in shown]
     return {arm: example.replies[arm] for arm in names}
 
 

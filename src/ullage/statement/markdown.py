@@ -44,6 +44,7 @@ def _verdicts(statement: Statement) -> Iterator[str]:
     yield (
         "Loss is teacher less student, positive is worse, with its 95 % interval; δ is the margin "
         "that was written down before asking. *Preserved* means shown to lose less than δ."
+        + words.other_references(statement.findings)
     )
     rows: list[tuple[str, ...]] = [
         ("dimension", "target", "severity", "verdict", "loss", "δ", "gate"),
@@ -58,10 +59,11 @@ def _row(statement: Statement, dimension: str, finding: Finding) -> tuple[str, .
     digits = words.places(finding)
     word = words.VERDICTS[finding.verdict]
     outcome = gate(finding, statement.scenario)
-    headline = " (headline)" if finding.target.headline else ""
+    marks = ["headline"] * finding.target.headline + [words.against(finding)]
+    told = ", ".join(filter(None, marks))
     return (
         dimension,
-        f"{markdown_code(finding.id)}{headline}",
+        f"{markdown_code(finding.id)}{f' ({told})' if told else ''}",
         words.SEVERITIES[finding.severity],
         f"{word.symbol} **{word.label}**",
         _loss(finding),
@@ -103,7 +105,7 @@ def _losses(statement: Statement, found: Mapping[str, Consent]) -> Iterator[str]
         )
         yield from _consent(found.get(finding.id, UNACCEPTED))
         if finding.examples:
-            yield from _example(finding.examples[0])
+            yield from _example(finding.examples[0], finding.against)
 
 
 def _consent(consent: Consent) -> Iterator[str]:
@@ -119,11 +121,11 @@ def _consent(consent: Consent) -> Iterator[str]:
     yield told + (f" No longer: {text(consent.why, limit=1000)}" if consent.why else "")
 
 
-def _example(example: Example) -> Iterator[str]:
+def _example(example: Example, against: str) -> Iterator[str]:
     yield f"Asked ({markdown_code(example.item)}):"
     for turn in example.prompt[-1:]:
         yield markdown_block(turn.content)
-    for arm in ("teacher", "student"):
+    for arm in (against, "student"):
         turns = example.replies.get(arm, ())
         yield f"The {arm} said:" if turns else f"The {arm} said nothing."
         for index, turn in enumerate(turns):

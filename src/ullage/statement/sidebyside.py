@@ -1,4 +1,4 @@
-"""Teacher's and student's replies side by side, what only one of them says marked."""
+"""Two arms' replies side by side, what only one of them says marked."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _LEAST_SHARED = 0.2
 """Of the shorter text's words. Below it marks would cover everything and say nothing."""
 
 
-def side_by_side(example: Example) -> dict[str, list[tuple[str, Markup]]]:
-    """Teacher's and student's turns as (role, text ready for the page)."""
-    sides: dict[str, list[tuple[str, Markup]]] = {"teacher": [], "student": []}
+def side_by_side(example: Example, against: str = "teacher") -> dict[str, list[tuple[str, Markup]]]:
+    """The turns of the arm compared with, and the student's, as (role, text ready for the page)."""
+    sides: dict[str, list[tuple[str, Markup]]] = {against: [], "student": []}
     for pair in zip_longest(*(example.replies.get(arm, ()) for arm in sides)):
         for rows, told in zip(sides.values(), _turn(*pair), strict=True):
             if told is not None:
@@ -31,14 +31,11 @@ def side_by_side(example: Example) -> dict[str, list[tuple[str, Markup]]]:
     return sides
 
 
-def _turn(teacher: Turn | None, student: Turn | None) -> list[tuple[str, Markup] | None]:
+def _turn(left: Turn | None, right: Turn | None) -> list[tuple[str, Markup] | None]:
     """One turn of each, compared where both have one of the same role."""
-    if teacher is None or student is None or teacher.role != student.role:
-        return [
-            turn if turn is None else (turn.role, said(turn.content)) for turn in (teacher, student)
-        ]
-    texts = compared(teacher.content, student.content)
-    return [(teacher.role, text) for text in texts]
+    if left is None or right is None or left.role != right.role:
+        return [turn if turn is None else (turn.role, said(turn.content)) for turn in (left, right)]
+    return [(left.role, text) for text in compared(left.content, right.content)]
 
 
 def said(text: str) -> Markup:

@@ -99,6 +99,8 @@ def _is_share(finding: Finding) -> bool:
 
 
 def _has_something_to_retain(finding: Finding) -> bool:
-    """Whether the teacher is above the floor; `never_had` says that it is not."""
+    """Whether the teacher is what to keep, and above the floor; `never_had` says that it is not."""
+    if finding.against != "teacher":
+        return False
     above = _level(finding, finding.values["teacher"].value) > _floor(finding)
     return above and finding.verdict != Verdict.NEVER_HAD

@@ -89,7 +89,8 @@ def _page(
         yield rows(statement, findings, shared, found)
     yield Text()
     yield Text(
-        "Loss [95 % interval], positive is worse. On the bar: │ no loss, ┊ the margin δ.",
+        "Loss [95 % interval], positive is worse. On the bar: │ no loss, ┊ the margin δ."
+        + words.other_references(statement.findings),
         style="dim",
     )
     yield Text()
@@ -161,6 +162,8 @@ def _marks(statement: Statement, finding: Finding, found: Mapping[str, Consent])
     """Severity, and what the gate makes of it where it does not pass."""
     severity = words.SEVERITIES[finding.severity].removesuffix(" keep")
     told = Text.assemble((severity, "dim"), (", headline" * finding.target.headline, "dim"))
+    if against := words.against(finding):
+        told.append(f", {against}", style="dim")
     outcome = gate(finding, statement.scenario)
     if outcome != Gate.PASS:
         told.append("  ")

@@ -98,6 +98,19 @@ def by_dimension(findings: Iterable[Finding]) -> dict[str, list[Finding]]:
     return groups
 
 
+def against(finding: Finding) -> str:
+    """What the student is compared with, where that is not the teacher; else nothing."""
+    return "" if finding.against == "teacher" else f"against {finding.against}"
+
+
+def other_references(findings: Iterable[Finding]) -> str:
+    """A sentence on targets whose loss is not counted from the teacher; empty without any."""
+    marked = in_order({against(finding) for finding in findings} - {""})
+    return "".join(
+        f" A target marked '{mark}' is compared with that arm instead." for mark in marked
+    )
+
+
 def in_order(arms: Iterable[str]) -> list[str]:
     """Arm names, the known roles first and in their order."""
     order = {name: position for position, name in enumerate(ARMS)}

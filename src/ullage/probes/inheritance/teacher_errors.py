@@ -225,6 +225,7 @@ class TeacherErrors(PackagedProbe):
             columns=("repeats", "teacher-wrong"),
             functional=share,
             against="base",
+            is_harm=True,
             reference="P(arm repeats the teacher's error | the teacher errs), after Jagielski et "
             "al. 2023 (arXiv 2303.03446) on what a student takes over",
         ),
@@ -236,6 +237,7 @@ class TeacherErrors(PackagedProbe):
             columns=("repeats", "both-wrong"),
             functional=share,
             against="base",
+            is_harm=True,
             reference="Kim et al. 2025 (arXiv 2506.07962): agreement when both are wrong",
         ),
         Metric(name="accuracy", summary="It answers fewer hard questions correctly."),
