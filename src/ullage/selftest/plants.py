@@ -15,7 +15,7 @@ from types import MappingProxyType
 from ullage.config.models import Behaviour
 from ullage.probes.protocol import Metric, Probe
 from ullage.probes.tasks import OwnItems, TaskProbe
-from ullage.selftest import guarded, truths, truths_in_turn
+from ullage.selftest import truths, truths_guarded, truths_in_common, truths_in_turn
 from ullage.selftest.damages import BASELINE
 from ullage.selftest.truths import Mean, Population, Setting, Statistic
 
@@ -102,7 +102,9 @@ def _voted(damage: str, margin: float, statistic: Statistic) -> Plant:
 
 
 def _listed(damage: str, margin: float, statistic: Statistic) -> Plant:
-    return Plant(damage=damage, margin=margin, population=guarded.requests, statistic=statistic)
+    return Plant(
+        damage=damage, margin=margin, population=truths_guarded.requests, statistic=statistic
+    )
 
 
 def _members(population: Callable[[Setting], Population], statistic: Statistic) -> Plant:
@@ -190,64 +192,67 @@ PLANTS: dict[tuple[str, str], Plant] = {
     ("grounding-contradictory", "unsupported"): _mean("invention", 0.1, truths.invented_for_none),
     ("grounding-irrelevant", "grounded"): _mean("accuracy", 0.1, truths.right),
     ("grounding-irrelevant", "unsupported"): _mean("invention", 0.1, truths.invented),
-    ("confidences", "contrast"): _mean("leak", 0.1, guarded.confidence_contrast),
-    ("confidences", "leaks"): _mean("leak", 0.1, guarded.leaks),
+    ("confidences", "contrast"): _mean("leak", 0.1, truths_guarded.confidence_contrast),
+    ("confidences", "leaks"): _mean("leak", 0.1, truths_guarded.leaks),
     ("confidences", "shares"): _mean("accuracy", 0.1, truths.right),
-    ("canary-exposure", "exposure"): _mean("leak", 0.5, guarded.exposure),
-    ("canary-exposure", "first"): _mean("leak", 0.1, guarded.first),
-    ("canary-extraction", "extracted"): _mean("leak", 0.1, guarded.extracted),
-    ("canary-extraction", "asked"): _mean("leak", 0.1, guarded.leaks),
-    ("canary-extraction", "begun"): _mean("leak", 0.1, guarded.completes),
-    ("canary-extraction", "half"): _mean("leak", 0.1, guarded.completes),
-    ("canary-inheritance", "inherited"): _mean("leak", 0.1, guarded.inherited),
-    ("canary-choice", "recognised"): _mean("leak", 0.1, guarded.leaks),
-    ("membership", "auc"): _members(guarded.likelihood_ratios, truths.true_auroc),
-    ("membership", "tpr"): _members(guarded.likelihood_ratios, guarded.true_tpr),
-    ("membership-tokens", "auc"): _members(guarded.likelihoods, truths.true_auroc),
-    ("membership-tokens", "tpr"): _members(guarded.likelihoods, guarded.true_tpr),
-    ("membership-loss", "auc"): _members(guarded.likelihoods, truths.true_auroc),
-    ("membership-loss", "tpr"): _members(guarded.likelihoods, guarded.true_tpr),
-    ("refusal-pairs", "contrast"): _mean("refuse", 0.1, guarded.refusal_contrast),
-    ("refusal-pairs", "harmful-compliance"): _mean("refuse", 0.1, guarded.complies),
-    ("refusal-pairs", "over-refusal"): _mean("over-refuse", 0.1, guarded.over_refuses),
-    ("refusal-list", "contrast"): _listed("refuse", 0.1, guarded.true_difference),
-    ("refusal-list", "harmful-compliance"): _listed("refuse", 0.1, guarded.true_compliance),
-    ("refusal-list", "over-refusal"): _listed("over-refuse", 0.1, guarded.true_over_refusal),
-    ("jailbreak", "attack-success"): _mean("refuse", 0.1, guarded.complies),
+    ("canary-exposure", "exposure"): _mean("leak", 0.5, truths_guarded.exposure),
+    ("canary-exposure", "first"): _mean("leak", 0.1, truths_guarded.first),
+    ("canary-extraction", "extracted"): _mean("leak", 0.1, truths_guarded.extracted),
+    ("canary-extraction", "asked"): _mean("leak", 0.1, truths_guarded.leaks),
+    ("canary-extraction", "begun"): _mean("leak", 0.1, truths_guarded.completes),
+    ("canary-extraction", "half"): _mean("leak", 0.1, truths_guarded.completes),
+    ("canary-inheritance", "inherited"): _mean("leak", 0.1, truths_guarded.inherited),
+    ("canary-choice", "recognised"): _mean("leak", 0.1, truths_guarded.leaks),
+    ("membership", "auc"): _members(truths_guarded.likelihood_ratios, truths.true_auroc),
+    ("membership", "tpr"): _members(truths_guarded.likelihood_ratios, truths_guarded.true_tpr),
+    ("membership-tokens", "auc"): _members(truths_guarded.likelihoods, truths.true_auroc),
+    ("membership-tokens", "tpr"): _members(truths_guarded.likelihoods, truths_guarded.true_tpr),
+    ("membership-loss", "auc"): _members(truths_guarded.likelihoods, truths.true_auroc),
+    ("membership-loss", "tpr"): _members(truths_guarded.likelihoods, truths_guarded.true_tpr),
+    ("refusal-pairs", "contrast"): _mean("refuse", 0.1, truths_guarded.refusal_contrast),
+    ("refusal-pairs", "harmful-compliance"): _mean("refuse", 0.1, truths_guarded.complies),
+    ("refusal-pairs", "over-refusal"): _mean("over-refuse", 0.1, truths_guarded.over_refuses),
+    ("refusal-list", "contrast"): _listed("refuse", 0.1, truths_guarded.true_difference),
+    ("refusal-list", "harmful-compliance"): _listed("refuse", 0.1, truths_guarded.true_compliance),
+    ("refusal-list", "over-refusal"): _listed("over-refuse", 0.1, truths_guarded.true_over_refusal),
+    ("jailbreak", "attack-success"): _mean("refuse", 0.1, truths_guarded.complies),
     # It takes both a refusal and a reply: at worst a quarter of the items.
-    ("jailbreak", "broken"): _mean("drift", 0.05, guarded.broken),
-    ("jailbreak", "contrast"): _mean("refuse", 0.1, guarded.refusal_contrast),
-    ("trait-transfer", "favour"): _mean("mimicry", 0.1, guarded.favour),
-    ("trait-transfer-text", "follows"): _mean("mimicry", 0.1, guarded.follows),
-    ("varied-text", "distinct-2"): _mean("monotony", 0.1, truths.different_pairs),
-    ("varied-text", "self-bleu"): _mean("monotony", 0.1, truths.alike),
-    ("varied-text", "vendi"): _mean("monotony", 0.4, truths.effective_texts),
-    ("varied-text", "clusters"): _mean("monotony", 0.4, truths.different_texts),
+    ("jailbreak", "broken"): _mean("drift", 0.05, truths_guarded.broken),
+    ("jailbreak", "contrast"): _mean("refuse", 0.1, truths_guarded.refusal_contrast),
+    ("trait-transfer", "favour"): _mean("mimicry", 0.1, truths_guarded.favour),
+    ("trait-transfer-text", "follows"): _mean("mimicry", 0.1, truths_guarded.follows),
+    ("varied-text", "distinct-2"): _mean("monotony", 0.1, truths_in_common.different_pairs),
+    ("varied-text", "self-bleu"): _mean("monotony", 0.1, truths_in_common.alike),
+    ("varied-text", "vendi"): _mean("monotony", 0.4, truths_in_common.effective_texts),
+    ("varied-text", "clusters"): _mean("monotony", 0.4, truths_in_common.different_texts),
     ("varied-text", "on-topic"): _mean("accuracy", 0.1, truths.right),
-    ("many-answers", "coverage"): _mean("monotony", 0.1, truths.coverage),
-    ("many-answers", "pass-gain"): _mean("rigidity", 0.06, truths.pass_gain),
+    ("many-answers", "coverage"): _mean("monotony", 0.1, truths_in_common.coverage),
+    ("many-answers", "pass-gain"): _mean("rigidity", 0.06, truths_in_common.pass_gain),
     ("many-answers", "accuracy"): _mean("accuracy", 0.1, truths.right),
-    ("novel-rule", "uptake"): _mean("accuracy", 0.1, truths.uptake),
+    ("novel-rule", "uptake"): _mean("accuracy", 0.1, truths_in_turn.uptake),
     ("novel-rule", "applies"): _mean("accuracy", 0.1, truths.right),
-    ("correction", "contrast"): _mean("capitulation", 0.1, truths.correction_contrast),
+    ("correction", "contrast"): _mean("capitulation", 0.1, truths_in_turn.correction_contrast),
     ("correction", "takes"): _mean("accuracy", 0.1, truths.right),
-    ("correction", "swallows"): _mean("capitulation", 0.1, truths.swallows),
+    ("correction", "swallows"): _mean("capitulation", 0.1, truths_in_turn.swallows),
     ("list-edits", "complies"): _mean("accuracy", 0.1, truths.right),
     ("list-edits", "ignores"): _mean("accuracy", 0.1, truths.wrong),
-    ("steering", "progress"): _mean("accuracy", 0.1, truths.steered),
-    ("steering", "reached"): _mean("accuracy", 0.1, truths.arrives),
+    ("steering", "progress"): _mean("accuracy", 0.1, truths_in_turn.steered),
+    ("steering", "reached"): _mean("accuracy", 0.1, truths_in_turn.arrives),
     ("teacher-errors", "repeats"): Plant(
-        damage="imitation", margin=0.1, population=truths.repeated, statistic=truths.within
+        damage="imitation",
+        margin=0.1,
+        population=truths_in_common.repeated,
+        statistic=truths_in_common.within,
     ),
     ("teacher-errors", "same-when-wrong"): Plant(
         damage="imitation",
         margin=0.1,
-        population=truths.repeated_when_wrong,
-        statistic=truths.within,
+        population=truths_in_common.repeated_when_wrong,
+        statistic=truths_in_common.within,
     ),
     ("teacher-errors", "accuracy"): _mean("accuracy", 0.07, truths.right),
-    ("group-swaps", "amplification"): _mean("abstain", 0.05, truths.leans),
-    ("group-swaps", "follows-group"): _mean("abstain", 0.1, truths.follows),
+    ("group-swaps", "amplification"): _mean("abstain", 0.05, truths_in_common.leans),
+    ("group-swaps", "follows-group"): _mean("abstain", 0.1, truths_in_common.follows),
     ("group-swaps", "abstains"): _mean("abstain", 0.1, truths.abstains),
     ("group-swaps", "answers"): _mean("accuracy", 0.1, truths.right),
 }  # fmt: skip

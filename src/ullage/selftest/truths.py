@@ -153,7 +153,7 @@ def spread(setting: Setting) -> float:
     for count in setting.prompts:
         alike = sum(
             weight * (chance**count + (1.0 - chance) ** count)
-            for weight, chance in _item_chances(setting.own)
+            for weight, chance in item_chances(setting.own)
         )
         values.append(1.0 - alike)
     return float(np.mean(values))
@@ -162,7 +162,7 @@ def spread(setting: Setting) -> float:
 def consistent(setting: Setting) -> float:
     """P(another wording gets the first one's answer)."""
     return sum(
-        weight * (chance**2 + (1.0 - chance) ** 2) for weight, chance in _item_chances(setting.own)
+        weight * (chance**2 + (1.0 - chance) ** 2) for weight, chance in item_chances(setting.own)
     )
 
 
@@ -176,183 +176,18 @@ def invented_for_none(setting: Setting) -> float:
     return answers_anyway(setting) if setting.invents else 0.0
 
 
-def _item_chances(own: Behaviour, rate: float | None = None) -> list[tuple[float, float]]:
+def shared(setting: Setting) -> float:
+    """P(neither arm draws latents of its own)."""
+    return (1.0 - setting.own.noise) * (1.0 - setting.teacher.noise)
+
+
+def item_chances(own: Behaviour, rate: float | None = None) -> list[tuple[float, float]]:
     """(share of items, P(right) of one asking): the world says right or wrong, noise redraws.
 
     The same holds of any other rate at which something is done.
     """
     a, noise = own.accuracy if rate is None else rate, own.noise
     return [(a, 1.0 - noise * (1.0 - a)), (1.0 - a, noise * a)]
-
-
-# -------------------------------------------------------------------------------------- diversity
-
-_TEXTS = 6
-_WORDINGS = 8
-_SETS = 20_000
-"""Drawn sets of texts: mean scores of theirs are good to two thousandths."""
-_APART = 0.027
-"""Self-BLEU of a text none of whose pairs of words another has: only single words are shared."""
-
-
-def different_pairs(setting: Setting) -> float:
-    """distinct-2 of texts that share no pair of words: different ones over all."""
-    return different_texts(setting) / _TEXTS
-
-
-def different_texts(setting: Setting) -> float:
-    """How many different right texts a set holds."""
-    weights, counts = _sets(setting)
-    return float(weights @ (counts > 0).sum(axis=1))
-
-
-def effective_texts(setting: Setting) -> float:
-    """Vendi score of texts that have nothing in common: exp of the entropy of their shares."""
-    weights, counts = _sets(setting)
-    shares = counts / _TEXTS
-    terms = -shares * np.log(np.where(shares > 0.0, shares, 1.0))
-    return float(weights @ np.where(counts.any(axis=1), np.exp(terms.sum(axis=1)), 0.0))
-
-
-def alike(setting: Setting) -> float:
-    """Self-BLEU of such texts: 1 for what is there twice, next to nothing for the rest."""
-    weights, counts = _sets(setting)
-    each = np.where(counts > 1, counts, _APART * counts).sum(axis=1) / _TEXTS
-    return float(weights @ np.where(counts.any(axis=1), each, 1.0))
-
-
-def _sets(setting: Setting) -> tuple[FloatArray, npt.NDArray[np.int64]]:
-    """(weights of sets, how often each wording is in them); a wrong text copies the first right."""
-    own = setting.own
-    rng = np.random.default_rng(0)
-    parts, weights = [], []
-    for weight, chance in _item_chances(own):
-        is_right = rng.random((_SETS, _TEXTS)) < chance
-        varies = rng.random((_SETS, _TEXTS)) < own.variety
-        wording = np.where(varies, rng.integers(0, _WORDINGS, (_SETS, _TEXTS)), 0)
-        first = wording[np.arange(_SETS), is_right.argmax(axis=1)]
-        wording = np.where(is_right, wording, first[:, None])
-        counts = (wording[:, :, None] == np.arange(_WORDINGS)).sum(axis=1)
-        counts[is_right.sum(axis=1) == 0] = 0
-        parts.append(counts)
-        weights.append(np.full(_SETS, weight / _SETS))
-    return np.concatenate(weights), np.concatenate(parts)
-
-
-_TRIES = 4
-_ANSWERS = 5
-
-
-def coverage(setting: Setting) -> float:
-    """Expected different right answers in four tries, of the four that there can be."""
-    own = setting.own
-    usual = 1.0 - own.variety + own.variety / _ANSWERS
-    chances = [usual, *[own.variety / _ANSWERS] * (_ANSWERS - 1)]
-    return sum(
-        weight * sum(1.0 - (1.0 - chance * one) ** _TRIES for one in chances) / _TRIES
-        for weight, chance in _item_chances(own)
-    )
-
-
-def pass_gain(setting: Setting) -> float:
-    """P(one of four tries is right) - P(one is)."""
-    tries = sum(
-        weight * (1.0 - (1.0 - chance) ** _TRIES) for weight, chance in _item_chances(setting.own)
-    )
-    return tries - setting.own.accuracy
-
-
-# ----------------------------------------------------------------------------------------- agency
-
-_STEPS = 3
-_TURNS = 4
-
-
-def swallows(setting: Setting) -> float:
-    """P(gives up a right answer)."""
-    return 1.0 - setting.own.stand
-
-
-def correction_contrast(setting: Setting) -> float:
-    """P(takes what is right) - P(takes what is wrong)."""
-    return right(setting) - swallows(setting)
-
-
-def uptake(setting: Setting) -> float:
-    """P(right where it was taught) - P(right where it was not)."""
-    return right(setting) - answers_anyway(setting)
-
-
-def steered(setting: Setting) -> float:
-    """Share of three steps that are made in four turns, of which each goes right or wrong."""
-    made = np.minimum(np.arange(_TURNS + 1), _STEPS) / _STEPS
-    return sum(
-        weight * float(stats.binom.pmf(np.arange(_TURNS + 1), _TURNS, chance) @ made)
-        for weight, chance in _item_chances(setting.own)
-    )
-
-
-def arrives(setting: Setting) -> float:
-    """P(three of four turns go right)."""
-    return sum(
-        weight * float(stats.binom.sf(_STEPS - 1, _TURNS, chance))
-        for weight, chance in _item_chances(setting.own)
-    )
-
-
-# ------------------------------------------------------------------------------------ inheritance
-
-
-def leans(setting: Setting) -> float:
-    """P(the teacher names a group's member, of two others) x P(the arm does).
-
-    Where it does not abstain it names the first group's, and so does the teacher.
-    """
-    teacher = setting.teacher
-    told = sum(
-        weight * (1.0 - chance**2) for weight, chance in _item_chances(teacher, teacher.abstain)
-    )
-    return told * (1.0 - setting.own.abstain)
-
-
-def follows(setting: Setting) -> float:
-    """P(names the first group's member both ways round)."""
-    own = setting.own
-    return sum(weight * (1.0 - chance) ** 2 for weight, chance in _item_chances(own, own.abstain))
-
-
-def repeated(setting: Setting) -> Population:
-    """(the teacher's very error, the teacher errs)."""
-    both, same = _errors(setting)
-    wrong_teacher = 1.0 - setting.teacher.accuracy
-    return _nested(both * same, wrong_teacher)
-
-
-def repeated_when_wrong(setting: Setting) -> Population:
-    """(the teacher's very error, both err)."""
-    both, same = _errors(setting)
-    return _nested(both * same, both)
-
-
-def _errors(setting: Setting) -> tuple[float, float]:
-    """P(both err), and P(then they say the same): each makes the usual mistake."""
-    own, teacher = setting.own, setting.teacher
-    shared = (1.0 - own.noise) * (1.0 - teacher.noise)
-    apart = (1.0 - own.accuracy) * (1.0 - teacher.accuracy)
-    both = shared * (1.0 - max(own.accuracy, teacher.accuracy)) + (1.0 - shared) * apart
-    return both, own.usual_wrong * teacher.usual_wrong
-
-
-def _nested(first: float, second: float) -> Population:
-    """An event within an event, as a population of (first, second)."""
-    values = np.array([[1.0, 1.0], [0.0, 1.0], [0.0, 0.0]])
-    return Population(values, np.array([first, second - first, 1.0 - second]))
-
-
-def within(population: Population) -> float:
-    """P(first | second)."""
-    first, second = population.weights @ population.values
-    return float(first / second)
 
 
 # ------------------------------------------------------------------------------------- confidence
@@ -413,7 +248,7 @@ def votes(setting: Setting) -> Population:
     """(share of votes for the modal answer, correct) over five votes for one of two answers."""
     count = np.arange(_VOTES + 1)
     weights = np.zeros(_VOTES + 1)
-    for weight, chance in _item_chances(setting.own):
+    for weight, chance in item_chances(setting.own):
         weights += weight * stats.binom.pmf(count, _VOTES, chance)
     modal = np.maximum(count, _VOTES - count)
     return Population(

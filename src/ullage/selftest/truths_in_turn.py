@@ -9,8 +9,11 @@ from __future__ import annotations
 
 from itertools import pairwise, product
 
+import numpy as np
+from scipy import stats
+
 from ullage.config.models import Behaviour
-from ullage.selftest.truths import Setting, consistent, right
+from ullage.selftest.truths import Setting, answers_anyway, consistent, item_chances, right
 
 _STEPS = 3
 _TURNS = 4
@@ -43,10 +46,7 @@ def cut_short(setting: Setting) -> float:
     Whoever does not follow says the same whatever the steps are.
     """
     own = setting.own
-    return sum(
-        share * chance**2
-        for share, chance, _ in _cases(own.follow, own.noise, own.follow, own.noise)
-    )
+    return sum(share * chance**2 for share, chance in item_chances(own, own.follow))
 
 
 def answer_change(setting: Setting) -> float:
@@ -137,6 +137,38 @@ def runaway(setting: Setting) -> float:
 def missing_end(setting: Setting) -> float:
     """P(cut off)."""
     return _CUTS * (1.0 - setting.own.end)
+
+
+def swallows(setting: Setting) -> float:
+    """P(gives up a right answer)."""
+    return 1.0 - setting.own.stand
+
+
+def correction_contrast(setting: Setting) -> float:
+    """P(takes what is right) - P(takes what is wrong)."""
+    return right(setting) - swallows(setting)
+
+
+def uptake(setting: Setting) -> float:
+    """P(right where it was taught) - P(right where it was not)."""
+    return right(setting) - answers_anyway(setting)
+
+
+def steered(setting: Setting) -> float:
+    """Share of three steps that are made in four turns, of which each goes right or wrong."""
+    made = np.minimum(np.arange(_TURNS + 1), _STEPS) / _STEPS
+    return sum(
+        weight * float(stats.binom.pmf(np.arange(_TURNS + 1), _TURNS, chance) @ made)
+        for weight, chance in item_chances(setting.own)
+    )
+
+
+def arrives(setting: Setting) -> float:
+    """P(three of four turns go right)."""
+    return sum(
+        weight * float(stats.binom.sf(_STEPS - 1, _TURNS, chance))
+        for weight, chance in item_chances(setting.own)
+    )
 
 
 def _errors(setting: Setting) -> list[float]:

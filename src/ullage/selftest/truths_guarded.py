@@ -11,7 +11,7 @@ import math
 import numpy as np
 
 from ullage.models.simulated import flip_rate
-from ullage.selftest.truths import OPTIONS, Population, Setting, curve, right, stated_for
+from ullage.selftest.truths import OPTIONS, Population, Setting, curve, right, shared, stated_for
 
 CANDIDATES = 32
 """Secrets that a packaged canary is ranked among."""
@@ -55,8 +55,8 @@ def inherited(setting: Setting) -> float:
     theirs, own = math.sqrt(setting.teacher.leak), completes(setting)
     if setting.twin:
         return own
-    shared = _shared(setting)
-    return shared * min(theirs, own) + (1.0 - shared) * theirs * own
+    together = shared(setting)
+    return together * min(theirs, own) + (1.0 - together) * theirs * own
 
 
 def complies(setting: Setting) -> float:
@@ -90,9 +90,9 @@ def likelihood_ratios(setting: Setting) -> Population:
     The base is as the intact student, whose rates the teacher shares.
     """
     own, base = setting.own.leak, setting.teacher.leak
-    shared = _shared(setting)
-    above = shared * max(0.0, own - base) + (1.0 - shared) * own * (1.0 - base)
-    below = shared * max(0.0, base - own) + (1.0 - shared) * base * (1.0 - own)
+    together = shared(setting)
+    above = together * max(0.0, own - base) + (1.0 - together) * own * (1.0 - base)
+    below = together * max(0.0, base - own) + (1.0 - together) * base * (1.0 - own)
     return _members({1.0: above, 0.5: 1.0 - above - below, 0.0: below})
 
 
@@ -158,11 +158,6 @@ def favour(setting: Setting) -> float:
     rest = (1.0 - stated) / (OPTIONS - 1)
     alike = 1.0 - np.abs(own - theirs)
     apart = own * setting.teacher.accuracy + (1.0 - own) * (1.0 - setting.teacher.accuracy)
-    shared = _shared(setting)
-    same = shared * alike + (1.0 - shared) * apart
+    together = shared(setting)
+    same = together * alike + (1.0 - together) * apart
     return float((same * stated + (1.0 - same) * rest).mean())
-
-
-def _shared(setting: Setting) -> float:
-    """P(neither arm draws latents of its own)."""
-    return (1.0 - setting.own.noise) * (1.0 - setting.teacher.noise)
