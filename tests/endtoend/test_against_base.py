@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from ullage.audit import run_audit, set_up
+from ullage.audit import open_arms, run_audit, set_up
 from ullage.config import load
+from ullage.pilot import pilot_audit
 from ullage.statement.document import Finding, Verdict
 
 SCENARIO = """
@@ -64,3 +65,22 @@ def test_without_a_base_there_is_nothing_to_compare_with(tmp_path: Path) -> None
     assert found["repeats"].verdict is Verdict.UNMEASURED
     assert "compares the student with 'base', and there is no such arm" in found["repeats"].why
     assert found["accuracy"].verdict is Verdict.PRESERVED
+
+
+def test_a_pilot_looks_at_the_arms_that_are_compared(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text(
+        "name: mine\ntitle: Tastes\nuse: A test.\ntargets:\n  - {probe: trait-transfer-text, "
+        "metric: follows, margin: 0.1, reason: because tastes should not come along}\n"
+    )
+    # The student is the base itself, and other than the teacher.
+    student = '{model: "simulated:s", simulated: {seed: 2, default: {accuracy: 0.6}}}'
+    (tmp_path / "ullage.yaml").write_text(
+        "name: tastes\nscenario: mine.yaml\narms:\n"
+        '  teacher: {model: "simulated:t", simulated: {seed: 1}}\n'
+        f"  student: {student}\n  base: {student}\n"
+    )
+    setup = set_up(load(tmp_path / "ullage.yaml"))
+    with setup.folder.locked():
+        models = asyncio.run(open_arms(setup.loaded))
+        pilots = asyncio.run(pilot_audit(setup, models, 80))
+    assert pilots["trait-transfer-text.follows"].flip_rate == 0.0
