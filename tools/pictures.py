@@ -16,6 +16,7 @@ from playwright.sync_api import Browser, sync_playwright
 from rich.console import Console
 
 from ullage.demo import tell
+from ullage.differences import paired_differences
 from ullage.statement import compare_terminal
 from ullage.statement.compare import compare
 from ullage.statement.document import Statement
@@ -24,15 +25,16 @@ from ullage.statement.store import read
 IMAGES = Path(__file__).parents[1] / "docs" / "img"
 SIZES = {"": (1000, 800), "-phone": (390, 844)}
 """Suffix of the file to viewport, in CSS pixels."""
-COLUMNS = 84
+COLUMNS = 88
 
 
 def take(demo: Path, browser: Browser) -> None:
     """Every picture of a demo."""
-    statements = {}
+    statements: dict[str, tuple[Statement, Path]] = {}
     for name in ("full", "scrubbed"):
         folder = demo / name / "runs" / name
-        statements[name] = read(folder / "statement.json")
+        file = folder / "statement.json"
+        statements[name] = read(file), file
         for suffix, (width, height) in SIZES.items():
             page = browser.new_page(viewport={"width": width, "height": height})
             page.goto((folder / "statement.html").resolve().as_uri())
@@ -44,12 +46,18 @@ def take(demo: Path, browser: Browser) -> None:
     page.close()
 
 
-def terminal(full: Statement, scrubbed: Statement) -> str:
+def terminal(full: tuple[Statement, Path], scrubbed: tuple[Statement, Path]) -> str:
     """The end of the demo as a terminal shows it, as SVG."""
     console = Console(record=True, file=io.StringIO(), width=COLUMNS, force_terminal=True)
-    compare_terminal.render(compare(full, scrubbed, labels=("full", "scrubbed")), console)
+    compared = compare(
+        full[0],
+        scrubbed[0],
+        labels=("full", "scrubbed"),
+        paired=paired_differences(full, scrubbed),
+    )
+    compare_terminal.render(compared, console)
     console.print()
-    console.print(tell(full, scrubbed), highlight=False)
+    console.print(tell(full[0], scrubbed[0]), highlight=False)
     return console.export_svg(title="ullage demo")
 
 

@@ -423,7 +423,10 @@ class Decoding(Strict):
 
 
 class Budget(Strict):
-    """What the audit may spend. Reaching one stops cleanly; a resumed run may raise it."""
+    """What an audit may spend, and before it a teacher that `ullage distill` has answer.
+
+    Reaching a limit stops cleanly; a resumed run may raise it.
+    """
 
     requests: PositiveInt | None = None
     """Most requests, over all arms."""

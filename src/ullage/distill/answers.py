@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ullage.collect.arms import ArmView
+from ullage.collect.budget import Spending
 from ullage.collect.journal import Journal, Record
 from ullage.config.models import Rationale
 from ullage.distill.rationales import parted, shown
@@ -62,6 +63,7 @@ def teacher_answers(
     rows: Sequence[Row],
     journal: Path,
     asking: Asking,
+    spending: Spending,
     *,
     report: Report | None = None,
 ) -> Answered:
@@ -72,11 +74,12 @@ def teacher_answers(
         rows: prompts; their own references are not shown to anybody but a scorer.
         journal: file of replies, fsynced as they come.
         asking: how.
+        spending: the budget, of which what the journal holds is spent already.
         report: called as answers come in.
 
     Raises:
         InputError: a scorer failed.
-        InfrastructureError: the teacher answered nothing at all.
+        InfrastructureError: the teacher answered nothing at all, or a budget is spent.
     """
     asks = [ask for row in rows for ask in _asks(row, asking)]
     view = ArmView.of("teacher", model)
@@ -88,8 +91,10 @@ def teacher_answers(
             for key, ask in zip(keys, asks, strict=True)
             if isinstance(replies.get(key), Failure | None)
         }
+        known = (answer for key in keys if (answer := replies.get(key)) is not None)
+        spending.add_earlier((model.identity, answer) for answer in known)
         if missing:
-            failures = asyncio.run(_ask(model, missing, replies, report))
+            failures = asyncio.run(_ask(model, missing, replies, spending, report))
         answers = [failures.get(key) or replies.get(key) for key in keys]
     return _as_references(rows, answers, asking)
 
@@ -107,10 +112,14 @@ def _asks(row: Row, asking: Asking) -> list[Ask]:
 
 
 async def _ask(
-    model: Model, missing: dict[str, Ask], journal: Journal, report: Report | None
+    model: Model,
+    missing: dict[str, Ask],
+    journal: Journal,
+    spending: Spending,
+    report: Report | None,
 ) -> dict[str, Failure]:
     """Ask what is missing and journal it; returns the failures."""
-    keys = list(missing)
+    keys = list(missing)[: spending.allowance()]
     failures: dict[str, Failure] = {}
     started = kept = time.monotonic()
     done = 0
@@ -126,12 +135,15 @@ async def _ask(
                         if isinstance(answer, Failure):
                             failures[key] = answer
                         done += 1
+                        spending.add(model.identity, answer)
                         if len(buffer) >= _TOGETHER or time.monotonic() - kept >= _OFTEN:
                             journal.append(buffer)
                             buffer.clear()
                             kept = time.monotonic()
                         if report is not None:
-                            report(_progress(done, len(keys), time.monotonic() - started))
+                            report(_progress(done, len(missing), time.monotonic() - started))
+                        if done < len(missing):
+                            spending.allowance()
             finally:
                 # Also on Ctrl-C: what was answered is kept.
                 journal.append(buffer)

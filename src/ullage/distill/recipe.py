@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ullage.config.models import Arm, Config, Distill, OnPolicy, Rationale
+from ullage.config.models import Arm, Budget, Config, Distill, OnPolicy, Rationale
 from ullage.config.objective import (
     Crossed,
     Divergence,
@@ -116,6 +116,8 @@ class Recipe:
     """What it takes from the teacher."""
     selection: Selection
     """Which of the teacher's answers is learnt."""
+    budget: Budget
+    """What its answers may cost."""
 
     @property
     def needs_weights(self) -> bool:
@@ -265,7 +267,9 @@ def resolve_recipe(config: Config, root: Path) -> Recipe:
         None if settings.cache is None else _under(root, settings.cache.folder),
     )
     chosen_by = selection(settings.selection, root)
-    return Recipe(settings, config.seed, teacher, start, paths, terms, eats, chosen_by)
+    return Recipe(
+        settings, config.seed, teacher, start, paths, terms, eats, chosen_by, config.budget
+    )
 
 
 def _require_alignment(

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ullage.collect.budget import Spending
 from ullage.collect.lock import run_lock
 from ullage.config.models import Arm, Config
 from ullage.distill import ledger as ledgers
@@ -256,8 +257,9 @@ def _preflight(job: Job, teacher: LoadedTeacher, report: Report | None) -> dict[
 def _answered(job: Job, report: Report | None) -> tuple[Corpus, dict[str, int]]:
     """The corpus with the teacher's answers in place of its references."""
     recipe, corpus = job.recipe, job.corpus
+    model = asyncio.run(open_model(recipe.teacher, job.root))
     answered = teacher_answers(
-        asyncio.run(open_model(recipe.teacher, job.root)),
+        model,
         [*corpus.train, *corpus.held_out],
         recipe.paths.answers,
         Asking(
@@ -268,6 +270,7 @@ def _answered(job: Job, report: Report | None) -> tuple[Corpus, dict[str, int]]:
             samples=recipe.settings.generate_samples,
             rationale=recipe.rationale,
         ),
+        Spending(recipe.budget, {model.identity: recipe.teacher.price}),
         report=report,
     )
     held = {row.line for row in corpus.held_out}
