@@ -260,7 +260,8 @@ def distill(
     from ullage.distill import run_distill, run_preflight
     from ullage.distill.processes import Processes
 
-    if not Processes.of_environment().is_first:
+    processes = Processes.of_environment()
+    if not processes.is_first:
         _distil_beside(config, override, looks=plan_only or preflight)
     loaded = _load(config, override)
     if preflight:
@@ -279,6 +280,7 @@ def distill(
         print_json(dict(result.ledger))
     else:
         typer.echo(result.summary())
+    processes.leave()
 
 
 def _distil_beside(config: Path, override: Overrides, *, looks: bool) -> NoReturn:
@@ -286,6 +288,7 @@ def _distil_beside(config: Path, override: Overrides, *, looks: bool) -> NoRetur
     if looks:
         sys.exit(0)
     from ullage.distill import run_distill
+    from ullage.distill.processes import Processes
 
     try:
         loaded = _load(config, override)
@@ -293,6 +296,7 @@ def _distil_beside(config: Path, override: Overrides, *, looks: bool) -> NoRetur
     except UllageError as error:
         # Not typer's exit, of which 130 would be taken for a Ctrl-C and told.
         sys.exit(error.exit_code)
+    Processes.of_environment().leave()
     sys.exit(0)
 
 
