@@ -426,6 +426,10 @@ def selftest(
             help="Keep the result, as of this day, for statements to quote.",
         ),
     ] = None,
+    fresh: Annotated[
+        bool,
+        typer.Option("--fresh", help="Try again what an earlier test tried with this very code."),
+    ] = False,
     json_: Json = False,
 ) -> None:
     """Show what the auditor can and cannot see."""
@@ -433,6 +437,7 @@ def selftest(
 
     from ullage.files import write_whole
     from ullage.lab.organisms.registry import ORGANISMS, find_organism
+    from ullage.models.hf.smollm2 import cache_folder
     from ullage.selftest.run import choose, keep, record_path, run_selftest
     from ullage.selftest.show import render, to_markdown
     from ullage.selftest.trials import FULL, QUICK
@@ -463,6 +468,8 @@ def selftest(
                 name, None if result is None else result.passed, most
             ),
             organisms=audited,
+            kept=cache_folder().parent / "selftest",
+            fresh=fresh,
         )
     if record is not None:
         keep(report, record_path(config), record)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -30,7 +30,7 @@ OWN = "selftest.json"
 """A configuration's own record, beside it."""
 
 _JUDGES = ("ullage.judge", "ullage.scores")
-_FOLLOWED = ("ullage.stats.", "ullage.probes.")
+_FOLLOWED = frozenset({"ullage.stats", "ullage.probes"})
 """What a verdict rests on beside the probe: of what these import, statistics and other probes."""
 
 
@@ -104,34 +104,46 @@ def digest(probe: Probe) -> str:
     items where they come from a file.
     """
     inner = probe.probe if isinstance(probe, OwnItems) else probe
-    parts = [probe.name, probe.source, *(repr(_plain(metric)) for metric in probe.metrics)]
+    parts = [probe.name, probe.source, *(repr(plain(metric)) for metric in probe.metrics)]
     if isinstance(probe, TaskProbe):
         parts.append(probe.task.model_dump_json(exclude={"file"}))
     for kind in dict.fromkeys((type(probe), type(inner))):
         parts.append(kind.__qualname__)
-        parts += [f"{name} {_hash(name)}" for name in sorted(_sources(kind.__module__))]
+        parts += sources((kind.__module__, *_JUDGES), _FOLLOWED)
     return "sha256:" + hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
-def _plain(metric: object) -> tuple[object, ...]:
-    """A metric's declaration; a function by its name, for its source is hashed on its own."""
-    fields = {name: getattr(metric, name) for name in getattr(metric, "__dataclass_fields__", ())}
+def plain(declared: object) -> tuple[object, ...]:
+    """A declaration by field; a function by its name, for its source is hashed on its own."""
+    names = getattr(declared, "__dataclass_fields__", ())
+    fields = {name: getattr(declared, name) for name in names}
     return tuple(
         (name, value.__qualname__ if callable(value) else value) for name, value in fields.items()
     )
 
 
-@cache
-def _sources(module: str) -> frozenset[str]:
-    """A module, what judges, and all of statistics and probes that these import in turn."""
+def sources(
+    modules: Iterable[str], followed: Collection[str], but: Collection[str] = ()
+) -> list[str]:
+    """Of these modules, and of those that they import in turn, a line each: name and hash.
+
+    Args:
+        modules: dotted names; what is no module is left out.
+        followed: of what a module imports, which is looked into: these, and what is within.
+        but: of those, which is not.
+    """
     found: set[str] = set()
-    left = [module, *_JUDGES]
+    left = list(modules)
     while left:
         name = left.pop()
         if name not in found and _path(name) is not None:
             found.add(name)
-            left += [one for one in _imports(name) if one.startswith(_FOLLOWED)]
-    return frozenset(found)
+            left += [one for one in _imports(name) if _in(one, followed) and not _in(one, but)]
+    return [f"{name} {_hash(name)}" for name in sorted(found)]
+
+
+def _in(module: str, packages: Collection[str]) -> bool:
+    return any(module == one or module.startswith(f"{one}.") for one in packages)
 
 
 @cache

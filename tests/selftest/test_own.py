@@ -235,7 +235,8 @@ def test_a_record_that_is_none_is_refused_and_one_that_is_not_there_is_empty(
         read_record(tmp_path / "bad.json")
 
 
-def test_the_command(tmp_path: Path) -> None:
+def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     config = write(tmp_path)
     tables = tmp_path / "tables.md"
     command = ["selftest", "--quick", "--audits", "4", "--jobs", "1", "--config", str(config)]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -13,9 +15,10 @@ from ullage.probes.registry import PACKAGED
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_the_quick_selftest_passes() -> None:
+def test_the_quick_selftest_passes(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "ullage.cli", "selftest", "--quick", "--json", "--jobs", "1"]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    env = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
+    result = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
     report = json.loads(result.stdout)
     failed = [
         f"{metric['probe']}.{metric['metric']}: {check['name']} {check['found']}"

@@ -20,6 +20,7 @@ from ullage.files import write_whole
 from ullage.probes.protocol import Probe
 from ullage.probes.registry import PACKAGED, get_probe, resolve
 from ullage.selftest.damages import DAMAGES
+from ullage.selftest.kept import keep_result, kept_result, key_of
 from ullage.selftest.report import SIZES, MetricResult, OrganismResult, ProbeResult, Report
 from ullage.selftest.trials import Settings, try_probe
 from ullage.stamp import OWN, Record, Row, read_record
@@ -29,7 +30,15 @@ from ullage.statement.document import SelfTest
 OnProbe = Callable[[str, ProbeResult | None], None]
 """Called with a probe's name when it is begun (None) and when it is done."""
 
-_HEAVY = ("confidence", "vote-confidence", "teacher-text", "invariance", "formats")
+_HEAVY = (
+    "varied-text",
+    "confidence",
+    "vote-confidence",
+    "teacher-text",
+    "many-answers",
+    "invariance",
+    "formats",
+)
 """Tried first, so that no core is left with the longest at the end."""
 
 
@@ -94,6 +103,8 @@ def run_selftest(
     jobs: int | None = None,
     on_probe: OnProbe | None = None,
     organisms: Sequence[OrganismResult] = (),
+    kept: Path | None = None,
+    fresh: bool = False,
 ) -> Report:
     """Try every probe.
 
@@ -104,12 +115,27 @@ def run_selftest(
         jobs: processes; None for one a core.
         on_probe: progress.
         organisms: audits of really distilled students, which join the report.
+        kept: folder where results are kept, and those that an earlier self-test kept of this very
+            code are found; None for neither.
+        fresh: keep results, and find none.
+
+    Raises:
+        InputError: that folder cannot be written.
     """
     tell = on_probe or (lambda name, result: None)
-    jobs = min(jobs or os.cpu_count() or 1, len(sources))
     results: dict[str, ProbeResult] = {}
-    for name, result in _tried(sources, settings, jobs, tell):
+    keys: dict[str, str] = {}
+    if kept is not None:
+        keys = {source.name: key_of(*source.probe(), settings) for source in sources}
+        found = {name: None if fresh else kept_result(kept, key) for name, key in keys.items()}
+        results = {name: result for name, result in found.items() if result is not None}
+        for name, result in results.items():
+            tell(name, result)
+    left = [source for source in sources if source.name not in results]
+    for name, result in _tried(left, settings, min(jobs or os.cpu_count() or 1, len(left)), tell):
         results[name] = result
+        if kept is not None:
+            keep_result(kept, keys[name], result)
         tell(name, result)
     probes = tuple(results[source.name] for source in sources)
     return Report(
@@ -128,7 +154,7 @@ def _tried(
 ) -> Iterator[tuple[str, ProbeResult]]:
     """Results as they come in."""
     ordered = sorted(sources, key=lambda s: _HEAVY.index(s.name) if s.name in _HEAVY else 99)
-    if jobs == 1:
+    if jobs < 2:
         for source in ordered:
             tell(source.name, None)
             yield source.name, _try(source, settings)
