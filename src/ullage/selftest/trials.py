@@ -61,7 +61,7 @@ class Settings:
 
 
 QUICK = Settings(audits=20, matrix_audits=4, seed=1)
-FULL = Settings(audits=400, matrix_audits=20, seed=1)
+FULL = Settings(audits=200, matrix_audits=20, seed=1)
 
 
 def try_probe(
