@@ -74,7 +74,7 @@ class CorpusDistance(PackagedProbe):
             answer=put.answer,
             wrong=put.wrong,
             choices=put.choices,
-            expects="transfer" if far else "answer",
+            expects=_due(far),
             data={"distance": far, "group": KINDS[place].name},
         )
 
@@ -92,7 +92,7 @@ class CorpusDistance(PackagedProbe):
                 "'distance' is missing or no number from 0 to 1; `ullage distances` adds it"
             )
         kind = record.text("family", "").partition(":")[0]
-        return replace(item, data={"distance": float(far), "group": kind})
+        return replace(item, expects=_due(far), data={"distance": float(far), "group": kind})
 
     def converse(self, item: Item) -> Conversation:
         """Ask once."""
@@ -102,6 +102,11 @@ class CorpusDistance(PackagedProbe):
             "accuracy": float(is_right(reply.text, item)),
             "group": _number(item.data["group"]),
         }
+
+
+def _due(far: float) -> str:
+    """What is expected of a simulated arm: an answer that it was taught, or one that it was not."""
+    return "transfer" if far else "answer"
 
 
 def _number(kind: str) -> float:

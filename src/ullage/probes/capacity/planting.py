@@ -101,8 +101,8 @@ def taught(seed: int) -> Iterator[Question]:
     every.sort(key=lambda _: chance())
     for turn, (place, composition) in enumerate(cycle(every)):
         cases = usable(place, composition, CORPUS)
-        at = turn // len(every) % (len(cases) * FORMS)
-        yield question(KINDS[place], composition, cases[at // FORMS], at % FORMS)
+        again, at = divmod(turn // len(every), len(cases))
+        yield question(KINDS[place], composition, cases[at], (at + again) % FORMS)
 
 
 def _row(one: Question, *, answers: bool) -> dict[str, Any]:
