@@ -15,6 +15,8 @@ from ullage.statement.words import MINUS
 _WIDTH, _HEIGHT = 420, 250
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 12, 12, 44
 _STEP = 0.25
+_TICKS = 3
+"""So many distances are named each; of more, the nearest and the farthest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,9 @@ def curve(found: Generalisation, title: str, id_: str) -> Markup:
         id_: unique on the page.
     """
     frame = _frame((*found.points, *found.line))
-    body = [*_grid(frame, found.axis), *_band(found.line, frame)]
+    places = sorted({point.at for point in found.points})
+    ticks = places if len(places) <= _TICKS else [frame.near, frame.far]
+    body = [*_grid(frame, found.axis, ticks), *_band(found.line, frame)]
     for point in found.points:
         x = frame.x(point.at)
         low, high = frame.y(point.low), frame.y(point.high)
@@ -70,7 +74,7 @@ def _frame(points: Sequence[CurvePoint]) -> _Frame:
     return _Frame(min(places), max(places), low, high)
 
 
-def _grid(frame: _Frame, axis: str) -> list[Markup]:
+def _grid(frame: _Frame, axis: str, ticks: Sequence[float]) -> list[Markup]:
     right, bottom = _WIDTH - _RIGHT, _HEIGHT - _BOTTOM
     parts = [
         tag("rect", x=_LEFT, y=_TOP, width=right - _LEFT, height=bottom - _TOP, class_="frame")
@@ -83,7 +87,7 @@ def _grid(frame: _Frame, axis: str) -> list[Markup]:
         parts.append(tag("text", told, x=_LEFT - 6, y=y + 4, class_="t", text_anchor="end"))
     parts += [
         tag("text", _number(at), x=frame.x(at), y=bottom + 16, class_="t", text_anchor="middle")
-        for at in dict.fromkeys((frame.near, (frame.near + frame.far) / 2, frame.far))
+        for at in ticks
     ]
     middle = (_TOP + bottom) / 2
     return [

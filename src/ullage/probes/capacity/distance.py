@@ -65,7 +65,7 @@ class CorpusDistance(PackagedProbe):
         place, number = divmod(draw.family, len(TRIPLES))
         taught = TRIPLES[number]
         cases = usable(place, taught, PROBES)
-        at, form = divmod(draw.unique(len(cases) * FORMS), FORMS)
+        form, at = divmod(draw.unique(len(cases) * FORMS), len(cases))
         order = draw.pick(orders(taught, (draw.turn + number) % len(taught)))
         put = question(KINDS[place], order, cases[at], form)
         far = distance(order)

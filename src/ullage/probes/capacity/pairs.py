@@ -57,7 +57,7 @@ class HeldOutPairs(PackagedProbe):
         place, number = divmod(draw.family, len(PAIRS))
         taught = PAIRS[number]
         cases = usable(place, taught, PROBES)
-        at, form = divmod(draw.unique(len(cases) * FORMS), FORMS)
+        form, at = divmod(draw.unique(len(cases) * FORMS), len(cases))
         near = question(KINDS[place], taught, cases[at], form)
         far = question(KINDS[place], taught[::-1], cases[at], form)
         return drawn(
