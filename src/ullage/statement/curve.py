@@ -8,6 +8,7 @@ from math import ceil, floor
 
 from markupsafe import Markup
 
+from ullage.statement import sanitise
 from ullage.statement.document import CurvePoint, Generalisation
 from ullage.statement.plots import labelled, tag
 from ullage.statement.words import MINUS
@@ -47,9 +48,10 @@ def curve(found: Generalisation, title: str, id_: str) -> Markup:
         id_: unique on the page.
     """
     frame = _frame((*found.points, *found.line))
+    axis = sanitise.visible(found.axis, limit=48)
     places = sorted({point.at for point in found.points})
     ticks = places if len(places) <= _TICKS else [frame.near, frame.far]
-    body = [*_grid(frame, found.axis, ticks), *_band(found.line, frame)]
+    body = [*_grid(frame, axis, ticks), *_band(found.line, frame)]
     for point in found.points:
         x = frame.x(point.at)
         low, high = frame.y(point.low), frame.y(point.high)
@@ -62,7 +64,7 @@ def curve(found: Generalisation, title: str, id_: str) -> Markup:
         f"at {_number(p.at)}: {_number(p.estimate)} [{_number(p.low)}, {_number(p.high)}]"
         for p in found.points
     )
-    told = f"Student's accuracy less the teacher's, by {found.axis}: {told}."
+    told = f"Student's accuracy less the teacher's, by {axis}: {told}."
     return labelled(id_, title, told, _WIDTH, _HEIGHT, *body, kind="curve")
 
 
