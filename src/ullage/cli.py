@@ -239,8 +239,8 @@ def distances(
 
     found = measure(corpus, questions, target)
     typer.echo(
-        f"wrote {target}: {found.written} questions, {found.nearest:.2f} to {found.farthest:.2f} "
-        f"from the corpus; {found.left_out} left out that it has word for word"
+        f"wrote {target}: questions {found.written}, {found.nearest:.2f} to {found.farthest:.2f} "
+        f"from the corpus; left out, as it has them word for word: {found.left_out}"
     )
 
 

@@ -11,10 +11,12 @@ from itertools import combinations, islice, pairwise, permutations
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from tests.probes.composition_solver import read, solve
 from tests.probes.conversing import Script, converse, perfect, saying
 from ullage.audit import run_audit, set_up
+from ullage.cli import app
 from ullage.config import load
 from ullage.distances import measure
 from ullage.errors import InputError
@@ -337,3 +339,27 @@ def test_without_lists_nothing_says_what_was_taught(tmp_path: Path) -> None:
         assert finding.generalisation is not None
         assert finding.generalisation.word == "cannot tell"
         assert "ullage compositions" in finding.generalisation.why
+
+
+def test_the_commands_say_what_to_do_with_what_they_wrote(tmp_path: Path) -> None:
+    corpus, questions = tmp_path / "corpus.jsonl", tmp_path / "questions.jsonl"
+    corpus.write_text('{"messages": [{"role": "user", "content": "Where is my parcel?"}]}\n')
+    questions.write_text('{"prompt": "Where is my letter?", "reference": "here"}\n')
+    run = CliRunner().invoke
+    target = tmp_path / "composed.jsonl"
+    composing = run(
+        app,
+        ["compositions", str(corpus), str(target), "--lists", str(tmp_path), "--count", "5",
+         "--listed", "7"],
+    )  # fmt: skip
+    assert composing.exit_code == 0
+    assert "6 rows, 5 of them compositions" in composing.output
+    assert len((tmp_path / "held-out-pairs.jsonl").read_text().splitlines()) == 7
+    measuring = run(
+        app, ["distances", str(corpus), str(questions), "--to", str(tmp_path / "far.jsonl")]
+    )
+    assert measuring.exit_code == 0
+    assert "questions 1, " in measuring.output
+    refused = run(app, ["distances", str(corpus), str(corpus), "--to", str(tmp_path / "far.jsonl")])
+    assert isinstance(refused.exception, InputError)
+    assert "key 'reference' is missing" in str(refused.exception)
