@@ -21,6 +21,7 @@ from ullage.config.models import Arm
 from ullage.errors import InputError
 from ullage.examples import with_examples
 from ullage.files import write_whole
+from ullage.generalising import with_generalisation
 from ullage.judge import Findings, judge
 from ullage.models.registry import open_model
 from ullage.models.types import Model
@@ -253,6 +254,7 @@ def judge_run(setup: Setup, plan: Plan) -> Findings:
     result = judge(plan, setup.loaded.scenario, config.budget, setup.probes, scores)
     with Journal(setup.folder.replies, read_only=True) as journal:
         findings = with_examples(result.findings, plan, setup.probes, scores, journal)
+    findings = with_generalisation(findings, plan, scores)
     result = result.model_copy(update={"findings": findings})
     write_part(setup.folder.findings, result)
     return result

@@ -25,7 +25,7 @@ from ullage.statement.acceptance import (
     withdraw,
 )
 from ullage.statement.consent import Life, State, consents, life
-from ullage.statement.document import Finding, Statement, Verdict
+from ullage.statement.document import Finding, Generalisation, Statement, Verdict
 from ullage.statement.gating import rule
 from ullage.statement.html import to_html
 from ullage.statement.keys import SecretKey
@@ -99,9 +99,10 @@ def test_an_acceptance_lapses_with_what_it_was_given_for(
 
 
 def test_what_is_beside_the_result_does_not_matter(tmp_path: Path) -> None:
-    """Another choice of examples, and a self-test done since, are no other result."""
+    """Another choice of examples, a word for it, and a self-test since, are no other result."""
     give(tmp_path, BEFORE, TARGET, SecretKey.generate())
-    after = changed(BEFORE, examples=(), selftest=None)
+    named = Generalisation(word="cannot tell", why="It is new.", axis="distance", points=())
+    after = changed(BEFORE, examples=(), generalisation=named, selftest=None)
     assert states(after, tmp_path, on=TODAY) == {TARGET: State.ACCEPTED}
     assert finding_hash(after.findings[0]) == finding_hash(BEFORE.findings[0])
 

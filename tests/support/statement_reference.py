@@ -24,6 +24,8 @@ PARTS: tuple[type[BaseModel], ...] = (
     document.Estimate,
     document.ArmValue,
     document.Power,
+    document.Generalisation,
+    document.CurvePoint,
     document.SelfTest,
     document.Example,
     document.Turn,

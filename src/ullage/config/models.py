@@ -242,6 +242,8 @@ class Behaviour(Strict):
     """P(right answer) at a later turn, after a wrong reply."""
     stand: Share = 0.9
     """P(keeps a right answer) where the user calls it wrong."""
+    transfer: Share = 0.9
+    """P(right answer) where nothing of the kind was taught."""
     end: Share = 0.95
     """P(comes to an end) where a text is asked for."""
     variety: Share = 0.5

@@ -43,8 +43,9 @@ _LEAST = 1e-4
 _KNOWN = 0.25
 """What is left of the surprise at a text that is a leaked secret."""
 _TOKEN = re.compile(r"\s*\S+")
-_KEPT = ("follow", "hold", "recover", "stand", "end")
-"""What is expected where a model stands on other words, or writes: shares of their own names."""
+_KEPT = ("follow", "hold", "recover", "stand", "transfer", "end")
+"""What is expected where a model stands on other words, meets what it was not taught, or writes:
+shares of their own names."""
 _SENTENCE_ENDS = (".", "!", "?")
 
 

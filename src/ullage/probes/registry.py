@@ -17,6 +17,7 @@ from ullage.errors import InputError
 from ullage.probes.agency import Correction, ListEdits, NovelRule, Steering
 from ullage.probes.base import PackagedProbe
 from ullage.probes.boundary import Abstention, Clarification, Formats, Invariance
+from ullage.probes.capacity import CorpusDistance, HeldOutPairs
 from ullage.probes.diversity import ManyAnswers, VariedText
 from ullage.probes.fidelity import Agreement, LikelihoodGap, TeacherText
 from ullage.probes.grounding import Contradictory, Counterfactual, Irrelevant, Missing, Present
@@ -85,6 +86,8 @@ PACKAGED: dict[str, type[Probe]] = {
         TraitTransferText,
         VariedText,
         ManyAnswers,
+        HeldOutPairs,
+        CorpusDistance,
         NovelRule,
         Correction,
         ListEdits,

@@ -29,6 +29,7 @@ BASELINE = Behaviour(
     hold=0.8,
     recover=0.8,
     stand=0.8,
+    transfer=0.8,
     end=0.8,
     variety=0.5,
     noise=0.1,
@@ -91,6 +92,7 @@ DAMAGES: dict[str, Damage] = {
         _damage("follow", "answers without regard to the steps before it", follow=0.2),
         _damage("hold", "loses the thread over several turns", hold=0.2, recover=0.2),
         _damage("recover", "builds on what it said wrong", recover=0.2),
+        _damage("transfer", "fails at what it was not taught", transfer=0.2),
         _damage("end", "does not come to an end", end=0.2),
         # More than the wrong answers that such replies take the place of first.
         _damage("over-abstain", "declines what it could answer", over_abstain=0.65),

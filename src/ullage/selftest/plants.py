@@ -15,7 +15,13 @@ from types import MappingProxyType
 from ullage.config.models import Behaviour
 from ullage.probes.protocol import Metric, Probe
 from ullage.probes.tasks import OwnItems, TaskProbe
-from ullage.selftest import truths, truths_guarded, truths_in_common, truths_in_turn
+from ullage.selftest import (
+    truths,
+    truths_capacity,
+    truths_guarded,
+    truths_in_common,
+    truths_in_turn,
+)
 from ullage.selftest.damages import BASELINE
 from ullage.selftest.truths import Mean, Population, Setting, Statistic
 
@@ -229,6 +235,16 @@ PLANTS: dict[tuple[str, str], Plant] = {
     ("many-answers", "coverage"): _mean("monotony", 0.1, truths_in_common.coverage),
     ("many-answers", "pass-gain"): _mean("rigidity", 0.06, truths_in_common.pass_gain),
     ("many-answers", "accuracy"): _mean("accuracy", 0.1, truths.right),
+    ("held-out-pairs", "shortfall"): _mean("transfer", 0.1, truths_capacity.shortfall),
+    ("held-out-pairs", "in-family"): _mean("accuracy", 0.1, truths.right),
+    ("held-out-pairs", "out-of-family"): _mean("transfer", 0.1, truths_capacity.carries_over),
+    ("corpus-distance", "decline"): Plant(
+        damage="transfer",
+        margin=0.1,
+        population=truths_capacity.by_distance,
+        statistic=truths_capacity.fall,
+    ),
+    ("corpus-distance", "accuracy"): _mean("transfer", 0.1, truths_capacity.right_at_any_distance),
     ("novel-rule", "uptake"): _mean("accuracy", 0.1, truths_in_turn.uptake),
     ("novel-rule", "applies"): _mean("accuracy", 0.1, truths.right),
     ("correction", "contrast"): _mean("capitulation", 0.1, truths_in_turn.correction_contrast),

@@ -41,7 +41,8 @@ class Acceptance(Part):
     verdict: Verdict
     """What was accepted."""
     finding: str
-    """SHA-256 of the finding's canonical form, without `examples` and `selftest`."""
+    """SHA-256 of the finding's canonical form, without `examples`, `generalisation` and
+    `selftest`."""
     student: str
     """Identity of the model it is about."""
     teacher: str
@@ -93,11 +94,12 @@ class Record:
 
 
 def finding_hash(finding: Finding) -> str:
-    """SHA-256 of a finding in canonical form, without `examples` and `selftest`.
+    """SHA-256 of a finding in canonical form, without `examples`, `generalisation` and `selftest`.
 
-    Those two are beside the result: what was shown of it, and how well the auditor sees.
+    Those are beside the result: what was shown of it, what it is called, and how well the auditor
+    sees.
     """
-    data = finding.model_dump(exclude={"examples", "selftest"})
+    data = finding.model_dump(exclude={"examples", "generalisation", "selftest"})
     # A lone surrogate, which no file can hold, is hashed as what the file has in its place.
     return jcs.digest(json.loads(sanitise.mend(json.dumps(data, ensure_ascii=False))))
 

@@ -137,6 +137,38 @@ class SelfTest(Part):
     """Whether the trials put the probe's packaged items, where the audit has items of its own."""
 
 
+class CurvePoint(Part):
+    """Student less teacher at one place of an axis, with its 95 % interval."""
+
+    at: float
+    """Where on the axis."""
+    estimate: float
+    """The student's value less the teacher's: 0 is as good, below it is lost."""
+    low: float
+    """Lower end."""
+    high: float
+    """Upper end."""
+    items: int | None = None
+    """Items it is the mean of; None on a fitted line, which rests on all of them."""
+
+
+class Generalisation(Part):
+    """How far from what was taught a capability reaches, and the word for it."""
+
+    word: Literal["principle-like", "lookup-like", "cannot tell"]
+    """`lookup-like` where the student is shown to fall behind by more than δ the farther it is
+    from what was taught, and to be worse than the teacher farthest from it; `principle-like` where
+    it is shown not to, and to be right farthest from it in more than a share δ; else neither."""
+    why: str
+    """The rule that gave the word, with its numbers."""
+    axis: str
+    """What the places of points are."""
+    points: tuple[CurvePoint, ...]
+    """What was seen, by distance."""
+    line: tuple[CurvePoint, ...] = ()
+    """The fitted line and its band, where one was fitted."""
+
+
 class Finding(Part):
     """A target judged."""
 
@@ -179,6 +211,8 @@ class Finding(Part):
     """Inconclusive because too many items could not be asked (exit 4), not for want of items."""
     examples: tuple[Example, ...] = ()
     """For losses: items where the arm compared with did better than the student."""
+    generalisation: Generalisation | None = None
+    """How it falls with distance from what was taught; none but for metrics of that."""
     selftest: SelfTest | None = None
     """What this auditor finds of planted losses; none where it was not self-tested as it is now."""
 

@@ -16,8 +16,8 @@ from ullage.statement.plots import (
     SIDE,
     TOP,
     arm_shape,
+    labelled,
     labels,
-    picture,
     tag,
 )
 
@@ -116,7 +116,7 @@ def plot(frontier: Frontier) -> Markup:
         f"{entry.label}: {cost_of(frontier, entry)}, capability {words.percent(capability)}"
         for entry, _, capability in placed
     )
-    return picture(
+    return labelled(
         "frontier", "Capability kept against cost", told, PICTURE_WIDTH, _BOTTOM + 40, *parts,
         kind="scatter",
     )  # fmt: skip

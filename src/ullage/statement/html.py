@@ -19,6 +19,7 @@ from markupsafe import Markup
 
 from ullage.statement import plots, sanitise, words
 from ullage.statement.consent import UNACCEPTED, Consent, life, life_sentence
+from ullage.statement.curve import curve
 from ullage.statement.document import Example, NotKnown, Statement, Turn
 from ullage.statement.outcome import gate, gate_sentence, outcome_sentence
 from ullage.statement.policy import Gate
@@ -69,6 +70,8 @@ def to_html(statement: Statement, found: Mapping[str, Consent] | None = None) ->
         known_gaps=_grouped(statement.not_known),
         picture=picture(statement),
         axis=plots.axis(shown),
+        curve=curve,
+        reaching=[finding for finding in shown if finding.generalisation is not None],
         arms=words.in_order(statement.arms),
         facts=facts,
         side_by_side=side_by_side,

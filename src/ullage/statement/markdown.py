@@ -29,6 +29,7 @@ def to_markdown(statement: Statement, found: Mapping[str, Consent] | None = None
         f"Scenario: {text(statement.scenario.title)}. {words.trusted(statement.findings)}",
         life_sentence(statement, found),
         *_verdicts(statement),
+        *_reach(statement),
         *_unknown(statement),
         *_losses(statement, found),
         *_standings(statement),
@@ -106,6 +107,20 @@ def _losses(statement: Statement, found: Mapping[str, Consent]) -> Iterator[str]
         yield from _consent(found.get(finding.id, UNACCEPTED))
         if finding.examples:
             yield from _example(finding.examples[0], finding.against)
+
+
+def _reach(statement: Statement) -> Iterator[str]:
+    """How far capabilities reach, where that was measured."""
+    lines = [
+        f"- {markdown_code(finding.id)}: **{found.word}**. "
+        f"{text(words.sentence(found.why), limit=1000)}"
+        for findings in words.by_dimension(statement.findings).values()
+        for finding in findings
+        if (found := finding.generalisation) is not None
+    ]
+    if lines:
+        yield "## Principle or lookup table"
+        yield "\n".join(lines)
 
 
 def _consent(consent: Consent) -> Iterator[str]:

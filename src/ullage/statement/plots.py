@@ -35,7 +35,7 @@ def _attribute(value: str | float | None) -> str:
     return f"{value:.2f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
 
 
-def picture(
+def labelled(
     id_: str, title: str, description: str, width: float, height: float, *body: Markup, kind: str
 ) -> Markup:
     """An SVG that a screen reader announces by its title and description."""
@@ -155,7 +155,7 @@ def interval_plot(finding: Finding, shared: Axis, id_: str) -> Markup:
         description = (
             f"Loss {interval(finding.loss, digits)} against a margin of {number(margin, digits)}."
         )
-    return picture(
+    return labelled(
         id_, f"{finding.id}: {label}", description, _ROW_WIDTH, _ROW_HEIGHT, *body, kind="interval"
     )
 
@@ -218,7 +218,7 @@ def count_bar(counts: Mapping[Verdict, int]) -> Markup:
         for verdict, word in VERDICTS.items()
         if counts.get(verdict)
     )
-    svg = picture(
+    svg = labelled(
         "counts", f"Verdicts of {several(total, 'target')}", told, width, height, *parts, kind="bar"
     )
     return svg.replace(Markup(' role="img"'), Markup(' preserveAspectRatio="none" role="img"'), 1)
@@ -290,7 +290,7 @@ def scatter(standings: Sequence[Standing]) -> Markup:
         f"{s.arm}: performance {_percent(s.performance)}, capability {_percent(s.capability)}"
         for s in standings
     )
-    return picture(
+    return labelled(
         "picture", "Performance against capability kept", told, PICTURE_WIDTH, bottom + 40, *parts,
         kind="scatter",
     )  # fmt: skip
