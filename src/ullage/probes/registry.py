@@ -18,7 +18,7 @@ from ullage.probes.agency import Correction, ListEdits, NovelRule, Steering
 from ullage.probes.base import PackagedProbe
 from ullage.probes.boundary import Abstention, Clarification, Formats, Invariance
 from ullage.probes.diversity import ManyAnswers, VariedText
-from ullage.probes.fidelity import Agreement, LikelihoodGap, TeacherText
+from ullage.probes.fidelity import Agreement, LikelihoodGap, NextTokens, TeacherText, TextBits
 from ullage.probes.grounding import Contradictory, Counterfactual, Irrelevant, Missing, Present
 from ullage.probes.inheritance import GroupSwaps, TeacherErrors
 from ullage.probes.privacy import (
@@ -42,7 +42,7 @@ from ullage.probes.safety import (
 )
 from ullage.probes.stability import Endings, Recovery, Sharded, Turns
 from ullage.probes.tasks import TaskProbe, with_items
-from ullage.probes.uncertainty import Confidence, VoteConfidence
+from ullage.probes.uncertainty import Confidence, SemanticEntropy, VerbalConfidence, VoteConfidence
 
 GROUP = "ullage.probes"
 
@@ -52,8 +52,12 @@ PACKAGED: dict[str, type[Probe]] = {
         Agreement,
         LikelihoodGap,
         TeacherText,
+        NextTokens,
+        TextBits,
         Confidence,
         VoteConfidence,
+        VerbalConfidence,
+        SemanticEntropy,
         Abstention,
         Clarification,
         Formats,
