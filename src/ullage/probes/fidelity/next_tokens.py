@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -9,10 +10,10 @@ import numpy as np
 from ullage.models.types import Access, TokenLogprob, Weigh, user
 from ullage.probes.fidelity.texts import TeacherText
 from ullage.probes.protocol import Conversation, Item, Metric, ask, weigh
-from ullage.stats.divergence import lumped_kl
+from ullage.stats.divergence import least_kl
 
 TOP = 20
-"""Tokens known at every place; what is not among them is one outcome."""
+"""Tokens known at every place."""
 MAX_KL = 2.0
 """Nats per token at which the divergence of a text is clipped: hardly a word is foreseen."""
 
@@ -28,10 +29,9 @@ _PARTIAL = "\ufffd"
 class NextTokens(TeacherText):
     """Both models' next tokens at every place of the teacher's text, where vocabularies are equal.
 
-    KL(teacher || arm) per token, from the likeliest tokens of both; all others are one outcome, so
-    that it is a lower bound. Equal vocabularies are those that cut a hard text and the teacher's
-    into the same tokens; others share no outcomes, and nothing is measured: `teacher-text` and
-    `text-bits` compare those.
+    KL(teacher || arm) per token: the least that the likeliest tokens of both allow. Vocabularies
+    are equal if they cut a hard text, and the teacher's, into the same tokens. Others have no
+    outcomes in common: nothing is measured, and `teacher-text` and `text-bits` compare those.
     """
 
     name = "next-tokens"
@@ -87,20 +87,27 @@ class NextTokens(TeacherText):
 
 
 def divergence(teacher: TokenLogprob, own: TokenLogprob) -> float:
-    """KL of the teacher from the arm at one place, over the tokens known of both."""
-    return lumped_kl(_known(teacher), _known(own))
-
-
-def _known(place: TokenLogprob) -> dict[str, float]:
-    """Log-probabilities by token, of those that no other token reads like."""
-    pairs = {*place.top, (place.token, place.logprob)}
-    read = [token for token, _ in pairs]
-    return {
-        token: logprob
-        for token, logprob in pairs
-        if read.count(token) == 1 and _PARTIAL not in token
+    """The least KL of the teacher from the arm at one place that the likeliest tokens allow."""
+    theirs, ours = _told(teacher), _told(own)
+    # Two tokens that read alike cannot be told apart, and parts of characters all do.
+    doubtful = {
+        token
+        for pairs in (theirs, ours)
+        for token, count in Counter(token for token, _ in pairs).items()
+        if count > 1 or _PARTIAL in token
     }
+    first, second = (
+        {token: logprob for token, logprob in pairs if token not in doubtful}
+        for pairs in (theirs, ours)
+    )
+    return least_kl(first, second, own.top[-1][1])
+
+
+def _told(place: TokenLogprob) -> set[tuple[str, float]]:
+    """What is told of a place: the likeliest tokens, and the one that comes."""
+    return {*place.top, (place.token, place.logprob)}
 
 
 def _likeliest(place: TokenLogprob) -> str:
+    """The likeliest token, by what it reads."""
     return place.top[0][0]
