@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from tests.probes import solver
-from tests.probes.conversing import converse, perfect, saying
+from tests.probes.conversing import converse, perfect, saying, weighing
 from tests.probes.fooling import means
 from ullage.models.types import Ask, Reply, TokenLogprob, Weigh, Weights
-from ullage.probes.fidelity import Agreement, NextTokens, TeacherText, TextBits
+from ullage.probes.fidelity import Agreement, LikelihoodGap, NextTokens, TeacherText, TextBits
 from ullage.probes.fidelity.next_tokens import MAX_KL, TOP, TOUCHSTONE
 from ullage.probes.fidelity.texts import MAX_APART, MAX_BITS
 from ullage.probes.protocol import Item, Probe
@@ -146,7 +146,7 @@ def test_bits_are_counted_per_byte_of_the_reply() -> None:
     item = first(probe)
     size = len(item.answer.encode())
 
-    def weighing(own: float, teacher: float) -> Weigher:
+    def costing(own: float, teacher: float) -> Weigher:
         def weigh(request: Weigh) -> Weights:
             assert request.continuations == (item.answer,)
             bits = teacher if request.of == "teacher" else own
@@ -155,10 +155,10 @@ def test_bits_are_counted_per_byte_of_the_reply() -> None:
         return weigh
 
     for own, teacher in ((0.5, 0.8), (0.8, 0.5)):
-        scores = converse(probe, item, perfect, weighing(own, teacher))
+        scores = converse(probe, item, perfect, costing(own, teacher))
         assert scores["bits-per-byte"] == pytest.approx(own)
         assert scores["difference"] == pytest.approx(0.3)
-    clipped = converse(probe, item, perfect, weighing(99.0, 0.5))
+    clipped = converse(probe, item, perfect, costing(99.0, 0.5))
     assert clipped == {"bits-per-byte": MAX_BITS, "difference": MAX_APART}
 
 
@@ -203,6 +203,14 @@ def test_a_gain_is_a_flip_and_no_loss() -> None:
     item = first(probe)
     scores = converse(probe, item, perfect, teacher=saying(item.wrong))
     assert (scores["gained-answers"], scores["lost-answers"], scores["flips"]) == (1, 0, 1)
+
+
+def test_weighing_well_and_writing_badly_is_a_gap() -> None:
+    probe = LikelihoodGap()
+    item = first(probe)
+    logprobs = [-1.0 if choice == item.answer else -2.0 for choice in item.choices]
+    scores = converse(probe, item, saying(item.wrong), weighing(*logprobs))
+    assert scores == {"generated": 0, "weighed": 1, "gap": 1}
 
 
 def test_the_same_shares_at_every_place_are_far_from_a_teacher_that_knows() -> None:
