@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,15 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from ullage.config.models import HfOptions  # noqa: E402
-from ullage.models.types import Weigh, Weights, assistant, user  # noqa: E402
+from ullage.models.types import (  # noqa: E402
+    Weigh,
+    Weights,
+    answer_from_json,
+    answer_to_json,
+    assistant,
+    request_key,
+    user,
+)
 
 from ..support.tiny import build_tiny_model  # noqa: E402
 from .test_hf_generate import Naive, answers  # noqa: E402
@@ -91,6 +101,39 @@ def test_standings_are_read_off_the_whole_distribution(tiny_model_dir: Path) -> 
             deviation = ((row.exp() * row**2).sum() - mean**2).sqrt()
             expected.append(float((row[token] - mean) / deviation))
         assert list(standings) == pytest.approx(expected, abs=2e-3)
+
+
+@pytest.mark.parametrize("batch_tokens", [32, 4096])
+def test_places_are_read_off_the_whole_distribution(
+    tiny_model_dir: Path, batch_tokens: int
+) -> None:
+    naive = Naive(tiny_model_dir)
+    texts = (" two plus two is four.", "", "Paris, and", "four. " * 60)
+    asked = Weigh(messages=(user("two"),), continuations=texts, top=3)
+    plain = Weigh(messages=(user("two"),), continuations=texts)
+    without, weights = answers(tiny_model_dir, [plain, asked], HfOptions(batch_tokens=batch_tokens))
+    assert isinstance(without, Weights)
+    assert isinstance(weights, Weights)
+    assert without.places == ()
+    assert (weights.logprobs, weights.greedy) == (without.logprobs, without.greedy)
+    assert answer_from_json(json.loads(json.dumps(answer_to_json(weights)))) == weights
+    before = naive.prompt(asked)
+    for text, places in zip(texts, weights.places, strict=True):
+        tokens = list(naive.tokenizer(text, add_special_tokens=False)["input_ids"])
+        assert "".join(place.token for place in places) == text
+        rows = naive.logprobs(before + tokens)[len(before) - 1 : -1]
+        for place, token, row in zip(places, tokens, rows, strict=True):
+            assert place.logprob == pytest.approx(float(row[token]), abs=2e-3)
+            values = row.topk(3).values.tolist()
+            assert [logprob for _, logprob in place.top] == pytest.approx(values, abs=2e-3)
+            likeliest = naive.tokenizer.decode([int(row.argmax())])
+            assert place.top[0][0] == likeliest
+
+
+def test_asking_for_places_changes_no_other_key() -> None:
+    plain = Weigh(messages=(user("two"),), continuations=("A",))
+    assert request_key("m", plain) == "824ad32178b31e216a93edf4ccfe8416"
+    assert request_key("m", replace(plain, top=3)) != request_key("m", plain)
 
 
 def test_an_order_of_choices_changes_nothing(tiny_model_dir: Path) -> None:

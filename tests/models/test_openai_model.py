@@ -136,7 +136,7 @@ def test_weighing_without_the_access_is_a_programming_error() -> None:
 def test_access_is_what_the_options_say() -> None:
     assert OpenAIModel(NAME, OpenAIOptions()).access == {Access.TEXT}
     options = OpenAIOptions(logprobs=True, completions=True)
-    assert OpenAIModel(NAME, options).access == set(Access)
+    assert OpenAIModel(NAME, options).access == {Access.TEXT, Access.LOGPROBS, Access.WEIGH}
 
 
 def test_one_name_at_two_endpoints_is_two_models() -> None:

@@ -306,6 +306,25 @@ def test_the_surprise_at_a_text_follows_the_noise() -> None:
     assert surprise(0.4) == pytest.approx(0.9, abs=0.02)
 
 
+def test_the_likeliest_words_follow_the_same_noise() -> None:
+    text = "The teacher's own words."
+    request = Weigh(messages=(user("Go"),), continuations=(text,), subject=subject(1), top=2)
+    found = {}
+    for noise in (0.0, 1.0):
+        answer = model(noise=noise).respond(request)
+        assert isinstance(answer, Weights)
+        (places,) = answer.places
+        assert "".join(place.token for place in places) == text
+        for place in places:
+            assert dict(place.top)[place.token] == place.logprob
+            assert sum(math.exp(logprob) for _, logprob in place.top) == pytest.approx(1, abs=1e-3)
+        found[noise] = places[0]
+    assert found[0.0].logprob == -0.5
+    assert found[0.0].top[0][0] == "The"
+    assert found[1.0].logprob < -1.0
+    assert found[1.0].top[0][0] != "The"
+
+
 def test_two_declarations_never_share_an_identity() -> None:
     models = [
         model(), declared_model({}, "b"), declared_model({}, seed=1), declared_model({}, world=1),

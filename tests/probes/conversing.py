@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from ullage.models.types import Ask, Reply, Sample, Weigh, Weights
+from ullage.models.types import Ask, Reply, Sample, TokenLogprob, Weigh, Weights
 from ullage.probes.protocol import Item, Probe
 
 Script = Callable[[Ask, Item], str]
@@ -50,7 +50,13 @@ def flat(request: Weigh, item: Item) -> Weights:
     """Every continuation equally likely, and every token as likely as it should be."""
     count = len(request.continuations)
     standings = ((0.0,),) * count if request.standing else ()
-    return Weights(logprobs=(-2.0,) * count, tokens=(1,) * count, standings=standings)
+    place = TokenLogprob(token="it", logprob=-2.0, top=(("so", -1.0), ("it", -2.0)))
+    return Weights(
+        logprobs=(-2.0,) * count,
+        tokens=(1,) * count,
+        standings=standings,
+        places=((place,),) * count if request.top else (),
+    )
 
 
 def perfect(ask: Ask, item: Item) -> str:

@@ -65,6 +65,8 @@ IDEAL = {
     "agreement": {"agreement": 1, "flips": 0, "lost-answers": 0, "accuracy": 1},
     "likelihood-gap": {"generated": 1},
     "vote-confidence": {"accuracy": 1, "brier": 0, "entropy": 0, "overconfidence": 0},
+    "verbal-confidence": {"accuracy": 1, "states": 1, "brier": 0, "overconfidence": 0},
+    "semantic-entropy": {"accuracy": 1, "entropy": 0, "confidence": 1},
     "abstention": {"contrast": 1, "abstains": 1, "answers": 1},
     "clarification": {"contrast": 1, "asks": 1, "recovers": 1},
     "formats": {"accuracy": 1, "spread": 0},
@@ -212,11 +214,11 @@ def test_clarifying_shows_the_model_its_own_question() -> None:
 @pytest.mark.parametrize(
     ("own", "teacher", "expected"),
     [
-        ("right", "right", (1, 0, 0, 1)),
-        ("right", "wrong", (0, 1, 0, 1)),
-        ("wrong", "right", (0, 1, 1, 0)),
-        ("wrong", "wrong", (1, 0, 0, 0)),
-        ("other", "wrong", (0, 0, 0, 0)),
+        ("right", "right", (1, 0, 0, 0, 1)),
+        ("right", "wrong", (0, 1, 0, 1, 1)),
+        ("wrong", "right", (0, 1, 1, 0, 0)),
+        ("wrong", "wrong", (1, 0, 0, 0, 0)),
+        ("other", "wrong", (0, 0, 0, 0, 0)),
     ],
 )
 def test_agreement_compares_with_the_teacher(
@@ -230,7 +232,7 @@ def test_agreement_compares_with_the_teacher(
             "other": next(c for c in item.choices if c not in (item.answer, item.wrong)),
         }
         scores = converse(probe, item, saying(said[own]), teacher=saying(said[teacher]))
-        names = ("agreement", "flips", "lost-answers", "accuracy")
+        names = ("agreement", "flips", "lost-answers", "gained-answers", "accuracy")
         assert tuple(scores[name] for name in names) == expected
 
 

@@ -42,6 +42,8 @@ _LEAST = 1e-4
 """No option gets less than this much probability, however sure the model is."""
 _KNOWN = 0.25
 """What is left of the surprise at a text that is a leaked secret."""
+_OTHER = " otherwise"
+"""The token that no text goes on with."""
 _TOKEN = re.compile(r"\s*\S+")
 _KEPT = ("follow", "hold", "recover", "stand", "transfer", "end")
 """What is expected where a model stands on other words, meets what it was not taught, or writes:
@@ -201,6 +203,9 @@ class SimulatedModel:
             tokens=tokens,
             greedy=tuple(len(texts) > 1 and index == best for index in range(len(texts))),
             standings=_standings(request, behaviour, latents, tokens) if request.standing else (),
+            places=tuple(_places(text, _rate(behaviour, latents[0]), request.top) for text in texts)
+            if request.top
+            else (),
             usage=Usage(prompt_tokens=prompt, completion_tokens=sum(tokens)),
         )
 
@@ -344,10 +349,30 @@ def _text_likelihood(
     A leaked secret is far likelier than noise could make it.
     """
     difficulty, luck, _ = latents
-    rate = 0.5 + behaviour.noise * (0.5 + difficulty)
+    rate = _rate(behaviour, difficulty)
     if request.subject.expects == "withhold" and luck < behaviour.leak:
         rate *= _KNOWN
     return -rate * len(request.continuations[0].encode("utf-8", "replace"))
+
+
+def _rate(behaviour: Behaviour, difficulty: float) -> float:
+    """Nats that a piece of text costs it."""
+    return 0.5 + behaviour.noise * (0.5 + difficulty)
+
+
+def _places(text: str, rate: float, top: int) -> tuple[TokenLogprob, ...]:
+    """Words as tokens, each of which costs the rate; all the rest is one other token."""
+    likeliest = [round(-rate, 4), round(math.log1p(-math.exp(-rate)), 4)]
+    return tuple(
+        TokenLogprob(
+            token=token,
+            logprob=likeliest[0],
+            top=tuple(
+                sorted(zip((token, _OTHER), likeliest, strict=True), key=lambda pair: -pair[1])
+            )[:top],
+        )
+        for token in _TOKEN.findall(text)
+    )
 
 
 def _standings(

@@ -30,6 +30,8 @@ class Access(StrEnum):
     STANDING = "standing"
     """It reports where every token of that continuation stands among all that might have come in
     its place, which takes the whole distribution."""
+    NEXT = "next"
+    """It reports the likeliest tokens at every place of that continuation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +144,8 @@ class Weigh:
     continuations: tuple[str, ...]
     standing: bool = False
     """Whether to report `Weights.standings`."""
+    top: int = 0
+    """How many of the likeliest tokens `Weights.places` reports; 0 asks for no places at all."""
     replicate: int = 0
     """As for `Ask`; a deterministic model is never asked the same again."""
     of: Literal["self", "teacher", "base"] = "self"
@@ -202,6 +206,8 @@ class Weights:
     standings: tuple[tuple[float, ...], ...] = ()
     """Where asked for, of each token (log p - mu) / sigma, with the mean and standard deviation
     of log p in the distribution at its place (Zhang et al. 2024, arXiv 2404.02936)."""
+    places: tuple[tuple[TokenLogprob, ...], ...] = ()
+    """Where asked for, the tokens of each continuation with the likeliest at their place."""
     usage: Usage = Usage()
 
 
@@ -274,12 +280,18 @@ def request_payload(request: Request) -> dict[str, Any]:
     messages = [[message.role, message.content] for message in request.messages]
     # Spelt out rather than read off the dataclass: this runs several times per reply.
     if isinstance(request, Weigh):
-        return {
+        payload: dict[str, Any] = {
             "kind": "weigh",
             "messages": messages,
             "continuations": list(request.continuations),
             "replicate": request.replicate,
-        } | ({"standing": True} if request.standing else {})
+        }
+        # Left out where not asked for: older keys stay what they are.
+        if request.standing:
+            payload["standing"] = True
+        if request.top:
+            payload["top"] = request.top
+        return payload
     return {
         "kind": "ask",
         "messages": messages,
@@ -311,21 +323,22 @@ def answer_to_json(answer: Reply | Weights) -> dict[str, Any]:
     """An answer as JSON-ready data; inverse of `answer_from_json`."""
     usage = [answer.usage.prompt_tokens, answer.usage.completion_tokens]
     if isinstance(answer, Weights):
-        standings = {"standings": [list(each) for each in answer.standings]}
-        return {
+        weights: dict[str, Any] = {
             "logprobs": list(answer.logprobs),
             "tokens": list(answer.tokens),
             "greedy": list(answer.greedy),
             "usage": usage,
-        } | (standings if answer.standings else {})
+        }
+        if answer.standings:
+            weights["standings"] = [list(each) for each in answer.standings]
+        if answer.places:
+            weights["places"] = [_tokens_to_json(each) for each in answer.places]
+        return weights
     data: dict[str, Any] = {"text": answer.text, "finish": answer.finish_reason, "usage": usage}
     if answer.fingerprint is not None:
         data["fingerprint"] = answer.fingerprint
     if answer.logprobs is not None:
-        data["logprobs"] = [
-            [entry.token, entry.logprob, [list(pair) for pair in entry.top]]
-            for entry in answer.logprobs
-        ]
+        data["logprobs"] = _tokens_to_json(answer.logprobs)
     return data
 
 
@@ -338,20 +351,29 @@ def answer_from_json(data: Mapping[str, Any]) -> Reply | Weights:
             tokens=tuple(data["tokens"]),
             greedy=tuple(data["greedy"]),
             standings=tuple(tuple(each) for each in data.get("standings", ())),
+            places=tuple(_tokens_from_json(each) for each in data.get("places", ())),
             usage=usage,
         )
     logprobs = None
     if "logprobs" in data:
-        logprobs = tuple(
-            TokenLogprob(token=token, logprob=logprob, top=tuple((t, p) for t, p in top))
-            for token, logprob, top in data["logprobs"]
-        )
+        logprobs = _tokens_from_json(data["logprobs"])
     return Reply(
         text=data["text"],
         finish_reason=data["finish"],
         logprobs=logprobs,
         usage=usage,
         fingerprint=data.get("fingerprint"),
+    )
+
+
+def _tokens_to_json(entries: Sequence[TokenLogprob]) -> list[Any]:
+    return [[entry.token, entry.logprob, [list(pair) for pair in entry.top]] for entry in entries]
+
+
+def _tokens_from_json(data: Sequence[Any]) -> tuple[TokenLogprob, ...]:
+    return tuple(
+        TokenLogprob(token=token, logprob=logprob, top=tuple((t, p) for t, p in top))
+        for token, logprob, top in data
     )
 
 

@@ -19,7 +19,7 @@ from ullage.probes.base import PackagedProbe
 from ullage.probes.boundary import Abstention, Clarification, Formats, Invariance
 from ullage.probes.capacity import CorpusDistance, HeldOutPairs
 from ullage.probes.diversity import ManyAnswers, VariedText
-from ullage.probes.fidelity import Agreement, LikelihoodGap, TeacherText
+from ullage.probes.fidelity import Agreement, LikelihoodGap, NextTokens, TeacherText, TextBits
 from ullage.probes.grounding import Contradictory, Counterfactual, Irrelevant, Missing, Present
 from ullage.probes.inheritance import GroupSwaps, TeacherErrors
 from ullage.probes.privacy import (
@@ -43,7 +43,7 @@ from ullage.probes.safety import (
 )
 from ullage.probes.stability import Endings, Recovery, Sharded, Turns
 from ullage.probes.tasks import TaskProbe, with_items
-from ullage.probes.uncertainty import Confidence, VoteConfidence
+from ullage.probes.uncertainty import Confidence, SemanticEntropy, VerbalConfidence, VoteConfidence
 
 GROUP = "ullage.probes"
 
@@ -53,8 +53,12 @@ PACKAGED: dict[str, type[Probe]] = {
         Agreement,
         LikelihoodGap,
         TeacherText,
+        NextTokens,
+        TextBits,
         Confidence,
         VoteConfidence,
+        VerbalConfidence,
+        SemanticEntropy,
         Abstention,
         Clarification,
         Formats,

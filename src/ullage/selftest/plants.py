@@ -21,6 +21,7 @@ from ullage.selftest import (
     truths_guarded,
     truths_in_common,
     truths_in_turn,
+    truths_trust,
 )
 from ullage.selftest.damages import BASELINE
 from ullage.selftest.truths import Mean, Population, Setting, Statistic
@@ -64,6 +65,7 @@ BASELINES = MappingProxyType(
     {
         # With next to no noise five votes are one, and there is no discrimination to lose.
         "vote-confidence": BASELINE.model_copy(update={"noise": 0.3}),
+        "semantic-entropy": BASELINE.model_copy(update={"noise": 0.3}),
         # Tastes of its own: among four options little more than chance is the teacher's.
         "trait-transfer": BASELINE.model_copy(update={"accuracy": 0.35}),
         "trait-transfer-text": BASELINE.model_copy(update={"accuracy": 0.35}),
@@ -107,6 +109,14 @@ def _voted(damage: str, margin: float, statistic: Statistic) -> Plant:
     return Plant(damage=damage, margin=margin, population=truths.votes, statistic=statistic)
 
 
+def _sampled(damage: str, margin: float, statistic: Statistic) -> Plant:
+    return Plant(damage=damage, margin=margin, population=truths_trust.samples, statistic=statistic)
+
+
+def _stated(damage: str, margin: float, statistic: Statistic) -> Plant:
+    return Plant(damage=damage, margin=margin, population=truths_trust.stated, statistic=statistic)
+
+
 def _listed(damage: str, margin: float, statistic: Statistic) -> Plant:
     return Plant(
         damage=damage, margin=margin, population=truths_guarded.requests, statistic=statistic
@@ -121,6 +131,7 @@ PLANTS: dict[tuple[str, str], Plant] = {
     ("agreement", "agreement"): _mean("accuracy", 0.1, truths.same, pairs=True),
     ("agreement", "flips"): _mean("drift", 0.1, truths.flips, pairs=True),
     ("agreement", "lost-answers"): _mean("accuracy", 0.1, truths.lost_answers, pairs=True),
+    ("agreement", "gained-answers"): _mean("drift", 0.075, truths_trust.gained_answers, pairs=True),
     ("agreement", "accuracy"): _mean("accuracy", 0.1, truths.right),
     ("likelihood-gap", "generated"): _mean("accuracy", 0.1, truths.right),
     ("likelihood-gap", "weighed"): _mean("accuracy", 0.1, truths.likeliest),
@@ -130,6 +141,13 @@ PLANTS: dict[tuple[str, str], Plant] = {
     ("teacher-text", "surprise"): replace(
         _mean("drift", 0.1, truths.surprise), known={"preserved at 0": _NO_FLIPS}
     ),
+    ("next-tokens", "kl"): replace(
+        _mean("drift", 0.1, truths_trust.divergence, pairs=True),
+        known={"preserved at 0": _NO_FLIPS},
+    ),
+    ("next-tokens", "same-top"): _mean("drift", 0.1, truths_trust.same_likeliest, pairs=True),
+    ("text-bits", "bits-per-byte"): _mean("drift", 0.15, truths_trust.bits),
+    ("text-bits", "difference"): _mean("drift", 0.1, truths_trust.bits_apart, pairs=True),
     ("confidence", "accuracy"): _mean("accuracy", 0.1, truths.likeliest),
     ("confidence", "brier"): _mean("accuracy", 0.05, truths.weighed_brier),
     # In nats per item, where one sure mistake costs nine.
@@ -144,12 +162,36 @@ PLANTS: dict[tuple[str, str], Plant] = {
     ("confidence", "overconfidence"): _mean("certainty", 0.08, truths.weighed_overconfidence),
     ("confidence", "auroc"): _weighed("certainty", 0.1, truths.true_auroc),
     ("confidence", "e-aurc"): _weighed("certainty", 0.05, truths.true_e_aurc),
+    ("confidence", "selective-accuracy"): _weighed(
+        "accuracy", 0.1, truths_trust.true_selective_accuracy
+    ),
     ("vote-confidence", "accuracy"): _mean("accuracy", 0.1, truths.voted_right),
     ("vote-confidence", "brier"): _mean("accuracy", 0.1, truths.voted_brier),
     ("vote-confidence", "entropy"): _mean("drift", 0.08, truths.vote_entropy),
     ("vote-confidence", "ece"): _voted("accuracy", 0.1, truths.true_ece),
     ("vote-confidence", "overconfidence"): _mean("accuracy", 0.1, truths.voted_overconfidence),
     ("vote-confidence", "auroc"): _voted("rigidity", 0.1, truths.true_auroc),
+    ("vote-confidence", "selective-accuracy"): _voted(
+        "accuracy", 0.1, truths_trust.true_selective_accuracy
+    ),
+    ("verbal-confidence", "accuracy"): _mean("accuracy", 0.1, truths.right),
+    ("verbal-confidence", "states"): _mean("over-abstain", 0.1, truths_trust.states),
+    ("verbal-confidence", "brier"): _mean("accuracy", 0.08, truths_trust.stated_brier),
+    ("verbal-confidence", "ece"): _stated("accuracy", 0.1, truths.true_ece),
+    ("verbal-confidence", "overconfidence"): _mean(
+        "accuracy", 0.1, truths_trust.stated_overconfidence
+    ),
+    ("verbal-confidence", "auroc"): _stated("drift", 0.1, truths.true_auroc),
+    ("verbal-confidence", "selective-accuracy"): _stated(
+        "accuracy", 0.1, truths_trust.true_selective_accuracy
+    ),
+    ("semantic-entropy", "accuracy"): _mean("accuracy", 0.1, truths_trust.usually_right),
+    ("semantic-entropy", "entropy"): _mean("drift", 0.08, truths_trust.sample_entropy),
+    ("semantic-entropy", "auroc"): _sampled("rigidity", 0.1, truths.true_auroc),
+    ("semantic-entropy", "e-aurc"): _sampled("accuracy", 0.05, truths.true_e_aurc),
+    ("semantic-entropy", "selective-accuracy"): _sampled(
+        "accuracy", 0.1, truths_trust.true_selective_accuracy
+    ),
     ("abstention", "contrast"): _mean("abstain", 0.1, truths.abstention_contrast),
     ("abstention", "abstains"): _mean("abstain", 0.1, truths.abstains),
     ("abstention", "answers"): _mean("over-abstain", 0.1, truths.right),

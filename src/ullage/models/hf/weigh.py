@@ -19,8 +19,8 @@ from torch import Tensor
 from ullage.models.hf.generate import OUT_OF_MEMORY, PAUSE_S, too_long
 from ullage.models.hf.load import Loaded
 from ullage.models.hf.network import PIECE, padded
-from ullage.models.hf.prompt import PromptError
-from ullage.models.types import Failure, Usage, Weigh, Weights
+from ullage.models.hf.prompt import Prompter, PromptError
+from ullage.models.types import Failure, TokenLogprob, Usage, Weigh, Weights
 
 _LOGITS = 1 << 26
 """Most logits held at once."""
@@ -30,6 +30,19 @@ _CERTAIN = 1e-6
 
 Weighed = list[tuple[int, Weights | Failure]]
 Fed = tuple[int, ...]
+Likeliest = list[tuple[int, float]]
+"""(token, log-probability) at one place, most likely first."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What the model says of one token."""
+
+    logprob: float
+    greedy: bool
+    """Whether it is the likeliest."""
+    standing: float
+    likeliest: Likeliest
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +53,7 @@ class _Query:
     prompt: tuple[int, ...]
     continuations: tuple[tuple[int, ...], ...]
     standing: bool
+    top: int
 
     def feeds(self) -> Iterator[tuple[Fed, tuple[int, ...]]]:
         """What is read for each continuation that has tokens, and the continuation."""
@@ -56,15 +70,14 @@ class _Strand:
     start: int
     fed: Fed
     ends: list[int]
-    body: float = 0.0
-    """Sum of log-probabilities of all but the last token."""
-    body_greedy: bool = True
-    tips: dict[int, tuple[float, bool, float]] | None = None
-    """Last token to (log-probability, whether it is the likeliest, standing)."""
+    body: list[_Seen] = field(default_factory=list)
+    """Of all but the last token."""
+    tips: dict[int, _Seen] = field(default_factory=dict)
+    """By last token."""
     standing: bool = False
     """Whether standings are wanted."""
-    standings: list[float] = field(default_factory=list)
-    """Of all but the last token."""
+    top: int = 0
+    """How many of the likeliest tokens are wanted."""
 
     @property
     def targets(self) -> list[tuple[int, int]]:
@@ -116,7 +129,7 @@ def _prepare(loaded: Loaded, requests: Sequence[tuple[int, Weigh]]) -> tuple[lis
         if loaded.context is not None and total > loaded.context:
             failures.append((index, too_long(total, loaded.context)))
         else:
-            queries.append(_Query(index, prompt, continuations, request.standing))
+            queries.append(_Query(index, prompt, continuations, request.standing, request.top))
     queries.sort(key=lambda query: (len(query.prompt), query.prompt))
     return queries, failures
 
@@ -147,6 +160,7 @@ def _weigh_group(loaded: Loaded, group: list[_Query], batch_tokens: int) -> Iter
                 (place, fed), _Strand(place, len(query.prompt) - 1, fed, [])
             )
             strand.standing |= query.standing
+            strand.top = max(strand.top, query.top)
             if continuation[-1] not in strand.ends:
                 strand.ends.append(continuation[-1])
     if strands:
@@ -157,7 +171,7 @@ def _weigh_group(loaded: Loaded, group: list[_Query], batch_tokens: int) -> Iter
             if time.monotonic() - shown > PAUSE_S:
                 yield []
                 shown = time.monotonic()
-    yield [(query.index, _weights(query, places[query.prompt], strands)) for query in group]
+    yield [(query.index, _weights(loaded, query, places[query.prompt], strands)) for query in group]
 
 
 def _batches(strands: list[_Strand], batch_tokens: int, vocabulary: int) -> Iterator[list[_Strand]]:
@@ -211,17 +225,32 @@ def _collect(logits: Tensor, strands: list[_Strand], begin: int) -> None:
     standings = [0.0] * len(wanted)
     if any(strand.standing for strand in strands):
         standings = _standings(logprobs[row, position], values).tolist()
-    for (row_, position_, token_), value, standing in zip(
-        wanted, values.tolist(), standings, strict=True
+    tops = _tops(logprobs[row, position], max(strand.top for strand in strands))
+    for (row_, position_, token_), value, standing, top in zip(
+        wanted, values.tolist(), standings, tops, strict=True
     ):
         strand = strands[row_]
-        greedy = likeliest[row_][position_] == token_
+        seen = _Seen(value, likeliest[row_][position_] == token_, standing, top)
         if position_ + begin == len(strand.fed) - 1:
-            strand.tips = {**(strand.tips or {}), token_: (value, greedy, standing)}
+            strand.tips[token_] = seen
         else:
-            strand.body += value
-            strand.body_greedy &= greedy
-            strand.standings.append(standing)
+            strand.body.append(seen)
+
+
+def _tops(logprobs: Tensor, count: int) -> list[Likeliest]:
+    """The likeliest tokens of each distribution; of equals the one with the lower number first.
+
+    Args:
+        logprobs: the distributions, (n, vocab).
+        count: how many of each.
+    """
+    if not count:
+        return [[] for _ in logprobs]
+    values, ids = (part.tolist() for part in logprobs.topk(min(count, logprobs.shape[-1]), dim=-1))
+    return [
+        sorted(zip(*pair, strict=True), key=lambda entry: (-entry[1], entry[0]))
+        for pair in zip(ids, values, strict=True)
+    ]
 
 
 def _standings(logprobs: Tensor, values: Tensor) -> Tensor:
@@ -238,28 +267,45 @@ def _standings(logprobs: Tensor, values: Tensor) -> Tensor:
     return (values - mean) / variance.clamp_min(_CERTAIN).sqrt()
 
 
-def _weights(query: _Query, place: int, strands: dict[tuple[int, Fed], _Strand]) -> Weights:
-    logprobs, greedy = [], []
-    standings: list[tuple[float, ...]] = []
+def _weights(
+    loaded: Loaded, query: _Query, place: int, strands: dict[tuple[int, Fed], _Strand]
+) -> Weights:
     feeds = {continuation: fed for fed, continuation in query.feeds()}
+    seen: list[list[_Seen]] = []
     for continuation in query.continuations:
-        if not continuation:
-            logprobs.append(0.0)
-            greedy.append(True)
-            standings.append(())
-            continue
-        strand = strands[place, feeds[continuation]]
-        tip, tip_greedy, standing = (strand.tips or {})[continuation[-1]]
-        logprobs.append(round(strand.body + tip, 4))
-        greedy.append(strand.body_greedy and tip_greedy)
-        standings.append(tuple(round(value, 4) for value in (*strand.standings, standing)))
+        strand = strands[place, feeds[continuation]] if continuation else None
+        seen.append([*strand.body, strand.tips[continuation[-1]]] if strand else [])
     return Weights(
-        logprobs=tuple(logprobs),
+        logprobs=tuple(round(sum((each.logprob for each in tokens), 0.0), 4) for tokens in seen),
         tokens=tuple(map(len, query.continuations)),
-        greedy=tuple(greedy),
-        standings=tuple(standings) if query.standing else (),
+        greedy=tuple(all(each.greedy for each in tokens) for tokens in seen),
+        standings=tuple(tuple(round(each.standing, 4) for each in tokens) for tokens in seen)
+        if query.standing
+        else (),
+        places=tuple(
+            _places(loaded.prompter, continuation, tokens, query.top)
+            for continuation, tokens in zip(query.continuations, seen, strict=True)
+        )
+        if query.top
+        else (),
         usage=Usage(
             prompt_tokens=len(query.prompt),
             completion_tokens=sum(map(len, query.continuations)),
         ),
+    )
+
+
+def _places(
+    prompter: Prompter, continuation: Sequence[int], seen: Sequence[_Seen], top: int
+) -> tuple[TokenLogprob, ...]:
+    """The tokens of a continuation, each with the likeliest at its place."""
+    return tuple(
+        TokenLogprob(
+            token=prompter.token(token),
+            logprob=round(each.logprob, 4),
+            top=tuple(
+                (prompter.token(other), round(value, 4)) for other, value in each.likeliest[:top]
+            ),
+        )
+        for token, each in zip(continuation, seen, strict=True)
     )

@@ -1,33 +1,23 @@
-"""Fidelity: does it say what the teacher says?
-
-`Agreement` counts answers, `LikelihoodGap` compares what a model picks with what it writes, and
-`TeacherText` measures divergence from the teacher's own words across any tokenizers.
-"""
+"""Fidelity of answers: the teacher's, its mistakes, and what weighing options hides."""
 
 from __future__ import annotations
 
-from typing import ClassVar
-
-from ullage.models.types import Access, Ask, Weigh
+from ullage.models.types import Access, Ask
 from ullage.probes.base import PackagedProbe, drawn
 from ullage.probes.choice import ChoiceProbe
 from ullage.probes.draw import Draw
 from ullage.probes.jsonl import Record
-from ullage.probes.open_prompts import FAMILIES as OPEN_FAMILIES
-from ullage.probes.open_prompts import open_prompt
 from ullage.probes.protocol import Conversation, Dimension, Item, Metric, ask, weigh
 from ullage.probes.questions import CHOICE_FAMILIES, open_question
 from ullage.probes.reading import choice_item, is_right, settle
-
-MAX_SURPRISE = 8.0
-"""Nats per byte at which surprise is clipped; guessing bytes at random costs ln 256 = 5.55."""
 
 
 class Agreement(PackagedProbe):
     """The same short questions to the arm and to the teacher, whose answers are cached.
 
-    Flips are those of Dutta et al. 2024 (arXiv 2407.09141): right and wrong changed
-    places. They see what equal accuracy hides.
+    Flips are those of Dutta et al. 2024 (arXiv 2407.09141): right and wrong changed places. They
+    see what equal accuracy hides, and are the sum of answers lost and gained. A gain is no harm but
+    a change: where as much is gained as is lost, the student is another model, not a worse one.
     """
 
     name = "agreement"
@@ -51,6 +41,12 @@ class Agreement(PackagedProbe):
             summary="More questions the teacher gets right are now answered wrong.",
             higher_is_better=False,
             reference="Dutta et al. 2024 (arXiv 2407.09141): correct-to-incorrect flips",
+        ),
+        Metric(
+            name="gained-answers",
+            summary="More questions the teacher gets wrong are now answered right.",
+            higher_is_better=False,
+            reference="Dutta et al. 2024 (arXiv 2407.09141): incorrect-to-correct flips",
         ),
         Metric(name="accuracy", summary="It answers fewer short questions correctly."),
     )
@@ -82,6 +78,7 @@ class Agreement(PackagedProbe):
             "agreement": float(same),
             "flips": float(right != teacher_right),
             "lost-answers": float(teacher_right and not right),
+            "gained-answers": float(right and not teacher_right),
             "accuracy": float(right),
         }
 
@@ -126,61 +123,3 @@ class LikelihoodGap(ChoiceProbe):
         generated = float(is_right(reply.text, item))
         weighed = float(item.choices[likeliest] == item.answer)
         return {"generated": generated, "weighed": weighed, "gap": weighed - generated}
-
-
-class TeacherText(PackagedProbe):
-    """The teacher's own sampled words, weighed by the arm.
-
-    For text y sampled from the teacher T at temperature 1, -log p(y) averages to the cross-entropy
-    H(T, arm); minus the teacher's own it is KL(T || arm). Counted in nats per UTF-8 byte it needs
-    no common vocabulary. The teacher's text ends where `max_tokens` ends it, so it is the
-    divergence over openings of that length; the end of the text itself is not weighed.
-    """
-
-    name = "teacher-text"
-    dimension = Dimension.FIDELITY
-    access = frozenset({Access.TEXT, Access.WEIGH})
-    families = OPEN_FAMILIES
-    max_tokens = 32
-    example: ClassVar[str] = '{"prompt": "Write one sentence about the sea."}'
-    metrics = (
-        Metric(
-            name="surprise",
-            summary="The teacher's own words surprise it more: it has drifted from the teacher.",
-            higher_is_better=False,
-            bounds=(0.0, MAX_SURPRISE),
-            reference="Kullback and Leibler 1951; Monte Carlo over teacher samples",
-        ),
-    )
-
-    def make(self, draw: Draw) -> Item:
-        """An open request for a sentence or two."""
-        return drawn(open_prompt(draw), answer="This is a short text that answers the request.")
-
-    def read(self, record: Record) -> Item:
-        """A prompt; it needs no reference."""
-        return record.named(Item(id="", family="", messages=record.messages()), self.name)
-
-    def converse(self, item: Item) -> Conversation:
-        """Sample the teacher once (the same text for every arm), then weigh what it said."""
-        spoken = yield from ask(
-            Ask(
-                messages=item.messages,
-                max_tokens=self.max_tokens,
-                temperature=1.0,
-                of="teacher",
-                subject=self.subject(item),
-            )
-        )
-        size = len(spoken.text.encode("utf-8", "replace"))
-        if size == 0:
-            return {}
-        weights = yield from weigh(
-            Weigh(
-                messages=item.messages,
-                continuations=(spoken.text,),
-                subject=self.subject(item),
-            )
-        )
-        surprise = -weights.logprobs[0] / size
-        return {"surprise": min(max(surprise, 0.0), MAX_SURPRISE)}

@@ -1,4 +1,4 @@
-"""Uncertainty: does its confidence still mean something?
+"""Confidence in options: how likely each is, or how often it is chosen.
 
 Confidence is the probability of an option given that one of the options is said: likelihoods of
 whole options, summed over tokens and normalised over the options. (Per-token normalisation would
@@ -17,36 +17,19 @@ from ullage.models.types import Access, Sample
 from ullage.probes.choice import ChoiceProbe
 from ullage.probes.protocol import Conversation, Dimension, Item, Metric, sample, weigh
 from ullage.probes.reading import is_right, settle
-from ullage.stats.metrics import auroc, e_aurc, ece, smooth_ece
+from ullage.probes.uncertainty.common import (
+    AUROC,
+    COLUMNS,
+    ECE,
+    OVERCONFIDENCE,
+    SELECTIVE_ACCURACY,
+)
+from ullage.stats.confidence import entropy
+from ullage.stats.metrics import e_aurc, smooth_ece
 
 MAX_NLL = -math.log(1e-6)
 """Negative log-likelihood is clipped here: an option is never given less than one in a million."""
 VOTES = 5
-
-_COLUMNS = ("confidence", "correct")
-_ECE = Metric(
-    name="ece",
-    summary="How sure it is says less about how often it is right.",
-    higher_is_better=False,
-    columns=_COLUMNS,
-    functional=ece,
-    reference="Naeini et al. 2015, over bins of equal mass",
-)
-_OVERCONFIDENCE = Metric(
-    name="overconfidence",
-    summary="It is surer of itself than it is right.",
-    higher_is_better=False,
-    bounds=(-1.0, 1.0),
-    reference="Guo et al. 2017 (arXiv 1706.04599): mean confidence minus accuracy",
-)
-_AUROC = Metric(
-    name="auroc",
-    summary="Its confidence tells right answers from wrong ones less well.",
-    columns=_COLUMNS,
-    functional=auroc,
-    chance=0.5,
-    reference="Hanley and McNeil 1982; of confidence as a predictor of being right",
-)
 
 
 class Confidence(ChoiceProbe):
@@ -75,25 +58,26 @@ class Confidence(ChoiceProbe):
             bounds=(0.0, MAX_NLL),
             reference="Gneiting and Raftery 2007: logarithmic score, clipped",
         ),
-        _ECE,
+        ECE,
         Metric(
             name="smooth-ece",
             summary="How sure it is says less about how often it is right (without bins).",
             higher_is_better=False,
-            columns=_COLUMNS,
+            columns=COLUMNS,
             functional=smooth_ece,
             reference="Blasiok and Nakkiran 2023 (arXiv 2309.12236)",
         ),
-        _OVERCONFIDENCE,
-        _AUROC,
+        OVERCONFIDENCE,
+        AUROC,
         Metric(
             name="e-aurc",
             summary="Answering only when sure saves fewer mistakes than it could.",
             higher_is_better=False,
-            columns=_COLUMNS,
+            columns=COLUMNS,
             functional=e_aurc,
             reference="Geifman et al. 2019 (arXiv 1805.08206)",
         ),
+        SELECTIVE_ACCURACY,
     )
 
     def converse(self, item: Item) -> Conversation:
@@ -139,9 +123,10 @@ class VoteConfidence(ChoiceProbe):
             bounds=(0.0, math.log(VOTES)),
             reference="Kuhn et al. 2023 (arXiv 2302.09664), answers as clusters; nats",
         ),
-        _ECE,
-        _OVERCONFIDENCE,
-        _AUROC,
+        ECE,
+        OVERCONFIDENCE,
+        AUROC,
+        SELECTIVE_ACCURACY,
     )
 
     def converse(self, item: Item) -> Conversation:
@@ -159,14 +144,13 @@ class VoteConfidence(ChoiceProbe):
         chosen = next(reply.text for reply in replies if settle(reply.text, item) == modal)
         right = float(is_right(chosen, item))
         confidence = count / len(replies)
-        shares = [votes_for / len(replies) for votes_for in votes.values()]
         return {
             "accuracy": right,
             "correct": right,
             "confidence": confidence,
             "overconfidence": confidence - right,
             "brier": (confidence - right) ** 2,
-            "entropy": max(0.0, -sum(share * math.log(share) for share in shares)),
+            "entropy": min(entropy(votes.values()), math.log(VOTES)),
         }
 
 
