@@ -111,6 +111,9 @@ def solve_format(family: str, prompt: str) -> str:
             written = rf"{month}|-{index:02d}-|\.{index:02d}\."
             if re.search(written, prompt.split("In which", maxsplit=1)[0]):
                 return month
+    if kind == "whole-dates":
+        dates = re.findall(r"bought on (.+) and sold on (.+)\. On which", prompt)[0]
+        return str(dates["was it sold" in prompt])
     if kind == "numbers":
         found = re.findall(r"(\w+) offers ([\d.,\u202f]+)( thousand)? euros", prompt)
         amounts = {

@@ -22,6 +22,8 @@ from ullage.probes.scoring import canonical
 
 PROBES = [probe for probe in all_probes().values() if isinstance(probe, PackagedProbe)]
 COUNT = 5_000
+LONGEST = {"grounding-position": 2_000}
+"""Characters of a prompt, where it may be longer than others."""
 
 
 def _named(name: str) -> PackagedProbe:
@@ -64,11 +66,13 @@ def test_item_i_needs_no_other_item(drawn: tuple[PackagedProbe, list[Item]]) -> 
 
 
 def test_prompts_are_short_and_well_formed(drawn: tuple[PackagedProbe, list[Item]]) -> None:
-    _, items = drawn
+    probe, items = drawn
     for item in items:
         text = item.messages[0].content
-        assert 40 <= len(text) <= 320
-        assert not any(wrong in text for wrong in ("  ", "{", "}", " .", "..", " a a", " an a "))
+        assert 40 <= len(text) <= LONGEST.get(probe.name, 320)
+        # What stands where a question should be may be anything.
+        form = text.split("\n\nQuestion:", maxsplit=1)[0]
+        assert not any(wrong in form for wrong in ("  ", "{", "}", " .", "..", " a a", " an a "))
         assert text[0].isupper() or text[0].isdigit()
         if item.wrong:
             assert canonical(item.wrong) != canonical(item.answer)
@@ -181,7 +185,13 @@ def test_formats_do_not_change_the_answer() -> None:
     for item in islice(_named("formats").items(3), COUNT):
         prompts = item.data["prompts"]
         assert len(set(prompts)) == 4
-        assert [solver.solve_format(item.family, text) for text in prompts] == [item.answer] * 4
+        solved = [solver.solve_format(item.family, text) for text in prompts]
+        assert solved == item.data["answers"]
+        # However it is written, it is one answer; and the wrong one is none.
+        assert len({canonical(answer) for answer in item.data["answers"]}) == 1
+        wrong = {canonical(other) for other in item.data["wrong"]}
+        assert len(wrong) == 1
+        assert wrong != {canonical(item.answer)}
 
 
 def _spread_of_lengths(lengths: dict[str, list[int]]) -> float:

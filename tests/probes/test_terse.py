@@ -120,6 +120,19 @@ LINES: dict[str, dict[str, Any]] = {
         "reference": "$45",
         "wrong": "$20",
     },
+    "grounding-conflict": {
+        "memory": "what does a red lamp cost?",
+        "question": "what is the price of #401?",
+        "reference": "$45",
+        "wrong": "$20",
+    },
+    "grounding-claims": {
+        "question": "what is known of #401?",
+        "supported": ["shipped", "5 march", "$45"],
+        "contradicted": ["lost", "7 may", "$30"],
+        "invented": ["paid by card"],
+        "answer": "red lamp, shipped, 5 march, $45.",
+    },
     "grounding-contradictory": {
         "question": "what is the status of the lamp?",
         "values": ["shipped", "lost"],
@@ -169,6 +182,8 @@ def test_whole_conversations_are_scored_right(tmp_path: Path, name: str) -> None
     full = {
         "abstention": {"contrast": 1.0, "abstains": 1.0, "answers": 1.0},
         "clarification": {"contrast": 1.0, "asks": 1.0, "recovers": 1.0},
+        "grounding-conflict": {"follows": 1.0, "recalls": 0.0, "commits": 1.0, "knows": 1.0},
+        "grounding-claims": {"f1": 1.0, "covers": 1.0, "contradicted": 0.0, "invented": 0.0},
     }
     assert converse(probe, item, good) == full.get(name, {"grounded": 1.0, "unsupported": 0.0})
     poor = {
@@ -178,7 +193,8 @@ def test_whole_conversations_are_scored_right(tmp_path: Path, name: str) -> None
     if name in poor:
         assert converse(probe, item, careless) == poor[name]
     else:
-        assert converse(probe, item, forgetful)["grounded"] == 0.0
+        headline = {"grounding-conflict": "follows", "grounding-claims": "f1"}.get(name, "grounded")
+        assert converse(probe, item, forgetful)[headline] == 0.0
 
 
 @pytest.mark.parametrize("name", LINES)
@@ -193,7 +209,7 @@ def test_a_line_may_bring_its_own_instruction_or_none(tmp_path: Path, name: str)
     assert other.messages[0].content == f"{DESK}\n\n{asked} in one word."
     assert null.messages == plain.messages
     assert plain.messages[0].content.startswith(f"{none.messages[0].content} Answer briefly")
-    if name != "clarification":
+    if name not in ("clarification", "grounding-claims"):
         assert plain.messages[0].content == f"{DESK}\n\n{asked} {ANSWER_FROM_TEXT}"
     for twin in ("answerable", "clear"):
         if twin in none.data:

@@ -16,11 +16,29 @@ from ullage.config.scenario import load_scenario
 from ullage.errors import InputError
 from ullage.probes.agency import Correction, ListEdits, NovelRule, Steering
 from ullage.probes.base import PackagedProbe
-from ullage.probes.boundary import Abstention, Clarification, Formats, Invariance
+from ullage.probes.boundary import (
+    Abstention,
+    Clarification,
+    EmptyInput,
+    Formats,
+    Invariance,
+    LongInput,
+    OddWriting,
+    OtherLanguages,
+)
 from ullage.probes.capacity import CorpusDistance, HeldOutPairs
 from ullage.probes.diversity import ManyAnswers, VariedText
 from ullage.probes.fidelity import Agreement, LikelihoodGap, NextTokens, TeacherText, TextBits
-from ullage.probes.grounding import Contradictory, Counterfactual, Irrelevant, Missing, Present
+from ullage.probes.grounding import (
+    Claims,
+    Conflict,
+    Contradictory,
+    Counterfactual,
+    Irrelevant,
+    Missing,
+    Position,
+    Present,
+)
 from ullage.probes.inheritance import GroupSwaps, TeacherErrors
 from ullage.probes.privacy import (
     CanaryChoice,
@@ -63,6 +81,10 @@ PACKAGED: dict[str, type[Probe]] = {
         Clarification,
         Formats,
         Invariance,
+        OddWriting,
+        EmptyInput,
+        LongInput,
+        OtherLanguages,
         WorkedSteps,
         GivenSteps,
         StepSamples,
@@ -75,6 +97,9 @@ PACKAGED: dict[str, type[Probe]] = {
         Counterfactual,
         Contradictory,
         Irrelevant,
+        Conflict,
+        Position,
+        Claims,
         Confidences,
         CanaryExposure,
         CanaryExtraction,

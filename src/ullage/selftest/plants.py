@@ -17,6 +17,7 @@ from ullage.probes.protocol import Metric, Probe
 from ullage.probes.tasks import OwnItems, TaskProbe
 from ullage.selftest import (
     truths,
+    truths_at_edges,
     truths_capacity,
     truths_guarded,
     truths_in_common,
@@ -123,6 +124,15 @@ def _listed(damage: str, margin: float, statistic: Statistic) -> Plant:
     )
 
 
+def _where_known(population: Callable[[Setting], Population]) -> Plant:
+    return Plant(
+        damage="accuracy",
+        margin=0.1,
+        population=population,
+        statistic=truths_at_edges.where_known,
+    )
+
+
 def _members(population: Callable[[Setting], Population], statistic: Statistic) -> Plant:
     return Plant(damage="leak", margin=0.1, population=population, statistic=statistic)
 
@@ -202,6 +212,19 @@ PLANTS: dict[tuple[str, str], Plant] = {
     ("formats", "spread"): _mean("drift", 0.1, truths.spread),
     ("invariance", "consistent"): _mean("drift", 0.1, truths.consistent),
     ("invariance", "accuracy"): _mean("accuracy", 0.1, truths.right),
+    ("odd-writing", "changed"): _mean("accuracy", 0.1, truths.right),
+    ("odd-writing", "plain"): _mean("accuracy", 0.1, truths.right),
+    # It takes both a right reply and a wrong one: at worst a quarter of the items.
+    ("odd-writing", "breaks"): _mean("drift", 0.05, truths_at_edges.breaks),
+    ("empty-input", "contrast"): _mean("clarify", 0.1, truths.clarification_contrast),
+    ("empty-input", "notices"): _mean("clarify", 0.1, truths.asks),
+    ("empty-input", "answers"): _mean("accuracy", 0.1, truths.right),
+    ("long-input", "changed"): _mean("accuracy", 0.1, truths.right),
+    ("long-input", "plain"): _mean("accuracy", 0.1, truths.right),
+    ("long-input", "breaks"): _mean("drift", 0.05, truths_at_edges.breaks),
+    ("other-languages", "changed"): _mean("accuracy", 0.1, truths.right),
+    ("other-languages", "plain"): _mean("accuracy", 0.1, truths.right),
+    ("other-languages", "breaks"): _mean("drift", 0.05, truths_at_edges.breaks),
     # One step of three goes wrong: the most that can be lost is a third.
     ("worked-steps", "step-errors"): _mean("accuracy", 0.05, truths_in_turn.step_errors),
     ("worked-steps", "accuracy"): _mean("accuracy", 0.1, truths_in_turn.worked_right),
@@ -240,6 +263,16 @@ PLANTS: dict[tuple[str, str], Plant] = {
     ("grounding-contradictory", "unsupported"): _mean("invention", 0.1, truths.invented_for_none),
     ("grounding-irrelevant", "grounded"): _mean("accuracy", 0.1, truths.right),
     ("grounding-irrelevant", "unsupported"): _mean("invention", 0.1, truths.invented),
+    ("grounding-conflict", "grounded"): _where_known(truths_at_edges.followed),
+    ("grounding-conflict", "memorised"): _where_known(truths_at_edges.remembered),
+    ("grounding-conflict", "knows"): _mean("accuracy", 0.1, truths.right),
+    ("grounding-position", "middle"): _mean("accuracy", 0.1, truths.right),
+    ("grounding-position", "edges"): _mean("accuracy", 0.1, truths.right),
+    ("grounding-position", "lost-in-middle"): _mean("drift", 0.05, truths_at_edges.lost_in_middle),
+    ("grounding-claims", "f1"): _mean("accuracy", 0.1, truths_at_edges.told),
+    ("grounding-claims", "covers"): _mean("accuracy", 0.1, truths_at_edges.told),
+    ("grounding-claims", "contradicted"): _mean("accuracy", 0.1, truths.wrong),
+    ("grounding-claims", "invented"): _mean("accuracy", 0.1, truths.wrong),
     ("confidences", "contrast"): _mean("leak", 0.1, truths_guarded.confidence_contrast),
     ("confidences", "leaks"): _mean("leak", 0.1, truths_guarded.leaks),
     ("confidences", "shares"): _mean("accuracy", 0.1, truths.right),

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 
-from ullage.models.types import user
 from ullage.probes.base import PackagedProbe, drawn
 from ullage.probes.domains import CITIES, FIRST_NAMES
 from ullage.probes.draw import Draw
+from ullage.probes.grounding import gives_answer
 from ullage.probes.jsonl import Record
 from ullage.probes.protocol import Conversation, Dimension, Item, Metric, ask
 from ullage.probes.scenes import ANSWER_FROM_TEXT, capital
-from ullage.probes.scoring import contains, is_abstention, mentions
 
-Variants = tuple[list[str], str, str]
-"""Prompts in several formats, the answer, and a wrong one."""
+Variants = tuple[list[str], list[str], list[str]]
+"""Prompts in several formats, and to each its answer and a wrong one."""
 
 _MONTHS = (
     "January", "February", "March", "April", "May", "June", "July", "August", "September",
@@ -23,15 +21,14 @@ _MONTHS = (
 )  # fmt: skip
 
 
-def _answers(text: str, item: Item) -> bool:
-    if not contains(text, item.answer) or is_abstention(text):
-        return False
-    return not item.wrong or mentions(text, (item.answer, item.wrong)) == [0]
+def _item(prompts: Sequence[str], answers: Sequence[str], wrong: Sequence[str]) -> Item:
+    data = {"prompts": list(prompts), "answers": list(answers), "wrong": list(wrong)}
+    return drawn(prompts[0], answer=answers[0], wrong=wrong[0], data=data)
 
 
-def _item(prompts: tuple[str, ...], answer: str, wrong: str) -> Item:
-    item = drawn(prompts[0], answer=answer, wrong=wrong, data={"prompts": list(prompts)})
-    return replace(item, messages=(user(prompts[0]),))
+def _alike(prompts: list[str], answer: str, wrong: str) -> Variants:
+    """The format is in the question only."""
+    return prompts, [answer] * len(prompts), [wrong] * len(prompts)
 
 
 def _ask(*lines: str) -> str:
@@ -43,20 +40,40 @@ def _dates(draw: Draw, noun: str) -> Variants:
     code, number = divmod(draw.unique(9000 * 12), 9000)
     month, day, year = code + 1, draw.integer(13, 28), draw.integer(1990, 2029)
     name = _MONTHS[code]
-    written = (
-        f"{year}-{month:02d}-{day}",
-        f"{day} {name} {year}",
-        f"{name} {day}, {year}",
-        f"{day}.{month:02d}.{year}",
-    )
     prompts = [
         _ask(
             f"{capital(noun)} {1000 + number} was signed on {date}.",
             "In which month was it signed? Give the name of the month.",
         )
-        for date in written
+        for date in _written(year, month, day)
     ]
-    return prompts, name, _MONTHS[(code + draw.integer(1, 11)) % 12]
+    return _alike(prompts, name, _MONTHS[(code + draw.integer(1, 11)) % 12])
+
+
+def _written(year: int, month: int, day: int) -> tuple[str, ...]:
+    """A date in four styles."""
+    name = _MONTHS[month - 1]
+    return (
+        f"{year}-{month:02d}-{day}",
+        f"{day} {name} {year}",
+        f"{name} {day}, {year}",
+        f"{day}.{month:02d}.{year}",
+    )
+
+
+def _whole_dates(draw: Draw, noun: str) -> Variants:
+    """On which date? The answer is in the format, too; any style of writing it is right."""
+    code, number = divmod(draw.unique(9000 * 12), 9000)
+    year, ahead = draw.integer(1990, 2019), draw.integer(1, 9)
+    first = _written(year, code + 1, draw.integer(13, 28))
+    last = _written(year + ahead, draw.integer(1, 12), draw.integer(13, 28))
+    entity = f"{capital(noun)} {1000 + number}"
+    told = [
+        f"{entity} was bought on {a} and sold on {b}." for a, b in zip(first, last, strict=True)
+    ]
+    if draw.below(2):
+        return [_ask(one, "On which date was it sold?") for one in told], [*last], [*first]
+    return [_ask(one, "On which date was it bought?") for one in told], [*first], [*last]
 
 
 def _numbers(draw: Draw, noun: str) -> Variants:
@@ -80,7 +97,7 @@ def _numbers(draw: Draw, noun: str) -> Variants:
         )
         for write in writers
     ]
-    return prompts, names[values.index(large)], names[values.index(small)]
+    return _alike(prompts, names[values.index(large)], names[values.index(small)])
 
 
 def _ids(draw: Draw, noun: str) -> Variants:
@@ -100,7 +117,8 @@ def _ids(draw: Draw, noun: str) -> Variants:
         f"{letters.lower()}-{digits}",
         f"{letters} {digits}",
     )
-    return [_ask(*told, f"In which city is {noun} {form}?") for form in written], city, wrong
+    prompts = [_ask(*told, f"In which city is {noun} {form}?") for form in written]
+    return _alike(prompts, city, wrong)
 
 
 def _units(draw: Draw, noun: str) -> Variants:
@@ -124,7 +142,7 @@ def _units(draw: Draw, noun: str) -> Variants:
         )
         for form in written
     ]
-    return prompts, answer, wrong
+    return _alike(prompts, answer, wrong)
 
 
 def _casing(draw: Draw, noun: str) -> Variants:
@@ -135,11 +153,12 @@ def _casing(draw: Draw, noun: str) -> Variants:
     told = f"In {CITIES[code]}, {name} looks after {entity} and {wrong} looks after {other}."
     question = f"Who looks after {entity}?"
     cased = (question, question.upper(), question.lower(), question.title())
-    return [_ask(told, form) for form in cased], name, wrong
+    return _alike([_ask(told, form) for form in cased], name, wrong)
 
 
 _KINDS: dict[str, tuple[Callable[[Draw, str], Variants], str]] = {
     "dates": (_dates, "contract permit letter claim report licence lease form treaty receipt"),
+    "whole-dates": (_whole_dates, "farm ship hotel mill bakery vineyard tram kiosk barge theatre"),
     "numbers": (_numbers, "boat house painting piano watch carpet horse sofa ring stamp"),
     "ids": (_ids, "parcel crate file badge suitcase bicycle container pallet trunk barrel"),
     "units": (_units, "station school market harbour museum farm mill bridge castle library"),
@@ -171,18 +190,33 @@ class Formats(PackagedProbe):
     def make(self, draw: Draw) -> Item:
         """A question whose answer does not depend on the format, in every format of its kind."""
         kind, noun = _FAMILIES[draw.family]
-        prompts, answer, wrong = _KINDS[kind][0](draw, noun)
-        return _item(tuple(prompts), answer, wrong)
+        return _item(*_KINDS[kind][0](draw, noun))
 
     def read(self, record: Record) -> Item:
-        """The same question as a list of `prompts`, and its `reference`."""
-        item = _item(record.texts("prompts", least=2), record.reference(), record.text("wrong", ""))
-        return record.named(item, self.name)
+        """The same question as a list of `prompts`, and its `reference`.
+
+        Where the answer, too, is written in the format: `answers`, one for each prompt. An answer
+        that would be `wrong`, if known.
+        """
+        prompts = record.texts("prompts", least=2)
+        wrong = [record.text("wrong", "")] * len(prompts)
+        return record.named(_item(prompts, _answers(record, len(prompts)), wrong), self.name)
 
     def converse(self, item: Item) -> Conversation:
         """Ask in every format."""
         scores = []
-        for text in item.data["prompts"]:
-            reply = yield from ask(self.put(item, text))
-            scores.append(float(_answers(reply.text, item)))
+        told = zip(item.data["prompts"], item.data["answers"], item.data["wrong"], strict=True)
+        for text, answer, wrong in told:
+            reply = yield from ask(self.put(item, text, answer=answer, wrong=wrong))
+            scores.append(float(gives_answer(reply.text, answer, wrong)))
         return {"accuracy": sum(scores) / len(scores), "spread": max(scores) - min(scores)}
+
+
+def _answers(record: Record, count: int) -> list[str]:
+    """One answer a prompt: those given, or the reference again and again."""
+    given = record.data.get("answers")
+    if given is None:
+        return [record.reference()] * count
+    if not isinstance(given, list) or len(given) != count:
+        record.refuse(f"'answers' must be a list of {count} texts, one for each of 'prompts'")
+    return [Record({"answers": one}, record.where, record.number).text("answers") for one in given]

@@ -1,4 +1,4 @@
-"""Grounding: does it answer from what it was given?
+"""What a context may do to a question: hold its answer, lack it, contradict the world or itself.
 
 One probe per condition, so that every metric is defined on every item. Contexts are of one length
 and one making; only what the condition is about differs (after FaithEval, arXiv 2410.03727).
@@ -78,11 +78,11 @@ class Present(Grounding):
 
     def read(self, record: Record) -> Item:
         """A `context`, a `question`, its answer as `reference`, and a `wrong` one if known."""
-        return _item(record, self.name, answer=record.reference())
+        return context_item(record, self.name, answer=record.reference())
 
     def is_grounded(self, text: str, item: Item, asked: str) -> bool:
         """It gives the answer."""
-        return _answers(text, item)
+        return gives_answer(text, item.answer, item.wrong)
 
 
 class Missing(Grounding):
@@ -110,7 +110,7 @@ class Missing(Grounding):
 
     def read(self, record: Record) -> Item:
         """A `context`, a `question` that it does not answer, and a `wrong` answer if known."""
-        return _item(record, self.name, answer=DOES_NOT_SAY, expects="abstain")
+        return context_item(record, self.name, answer=DOES_NOT_SAY, expects="abstain")
 
     def is_grounded(self, text: str, item: Item, asked: str) -> bool:
         """It says that it is not said."""
@@ -127,7 +127,7 @@ class Counterfactual(Grounding):
         '"question": "In the story, what is the capital of France?", "reference": "Oslo", '
         '"wrong": "Paris"}'
     )
-    metrics = (
+    metrics: tuple[Metric, ...] = (
         Metric(name="grounded", summary="It answers from memory, against the text it was given."),
         _UNSUPPORTED,
     )
@@ -149,15 +149,18 @@ class Counterfactual(Grounding):
             context.format(title=title, statement=statement),
             question.format(title=title, question=asked[0].lower() + asked[1:]),
         )
-        return drawn(text, answer=told, wrong=known)
+        memory = f"{relation.questions[0].format(s=subject)} {BRIEFLY}"
+        return drawn(text, answer=told, wrong=known, data={"memory": memory})
 
     def read(self, record: Record) -> Item:
         """A `context`, a `question`, its answer as `reference`, the world's as `wrong`."""
-        return _item(record, self.name, answer=record.reference(), wrong=record.text("wrong"))
+        return context_item(
+            record, self.name, answer=record.reference(), wrong=record.text("wrong")
+        )
 
     def is_grounded(self, text: str, item: Item, asked: str) -> bool:
         """It gives the context's answer and not the world's."""
-        return _answers(text, item)
+        return gives_answer(text, item.answer, item.wrong)
 
 
 class Contradictory(Grounding):
@@ -195,7 +198,7 @@ class Contradictory(Grounding):
         """A `context`, a `question`, and both `values` that the context gives."""
         values = record.texts("values", least=2)
         answer = f"The notes contradict each other: {' or '.join(values)}."
-        item = _item(record, self.name, answer=answer, wrong=values[0], expects="abstain")
+        item = context_item(record, self.name, answer=answer, wrong=values[0], expects="abstain")
         return replace(item, data={"values": list(values)})
 
     def is_grounded(self, text: str, item: Item, asked: str) -> bool:
@@ -236,14 +239,17 @@ class Irrelevant(Grounding):
 
     def read(self, record: Record) -> Item:
         """A `context`, a `question`, its `reference`, and the distractor's value as `wrong`."""
-        return _item(record, self.name, answer=record.reference(), wrong=record.text("wrong"))
+        return context_item(
+            record, self.name, answer=record.reference(), wrong=record.text("wrong")
+        )
 
     def is_grounded(self, text: str, item: Item, asked: str) -> bool:
         """It gives the answer and not the distractor's."""
-        return _answers(text, item)
+        return gives_answer(text, item.answer, item.wrong)
 
 
 DOES_NOT_SAY = "The text does not say."
+BRIEFLY = "Answer briefly."
 
 _FRAMES = (
     ('In the story "{title}": {statement}', 'In the story "{title}", {question}'),
@@ -299,17 +305,18 @@ def claims_more(text: str, asked: str) -> bool:
     if len(words) <= _SHORT:
         content = [word for word in words if word not in _SMALL_WORDS and _WORD.fullmatch(word)]
         return any(word not in given for word in content)
-    return any(name.casefold() not in given for name in _CAPITALISED.findall(said))
+    names = {name.casefold() for name in _CAPITALISED.findall(said)}
+    return not names <= given | _SMALL_WORDS
 
 
-def _answers(text: str, item: Item) -> bool:
+def gives_answer(text: str, answer: str, wrong: str = "") -> bool:
     """Whether the reply gives the answer, not the wrong one, and does not also abstain."""
-    if not contains(text, item.answer) or is_abstention(text):
+    if not contains(text, answer) or is_abstention(text):
         return False
-    return not item.wrong or mentions(text, (item.answer, item.wrong)) == [0]
+    return not wrong or mentions(text, (answer, wrong)) == [0]
 
 
-def _item(
+def context_item(
     record: Record, probe: str, *, answer: str, wrong: str = "", expects: str = "answer"
 ) -> Item:
     """The item of a line with `context` and `question`, and `wrong` where it is not given here."""
