@@ -38,8 +38,9 @@ LOOKING = 0.2
 """Share of the error that looking spends."""
 
 _CAUTION = 0.2
-"""Chance that the bound on the design effect is too low. With the plain estimate, simulated families
-of 13 with an intraclass correlation of 0.4 have looking err four times as often as it may."""
+"""Chance that the bound on the design effect is too low. With the plain estimate, simulated
+families of 13 with an intraclass correlation of 0.4 have looking err four times as often as it
+may."""
 _STAKE = 0.75
 """Share of the capital that one item may cost at most (the paper's c)."""
 _TINY = 1e-9
