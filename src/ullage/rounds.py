@@ -16,12 +16,13 @@ from itertools import islice
 import numpy as np
 import numpy.typing as npt
 
+from ullage.collect.conversation import Outcome
 from ullage.collect.journal import Journal
 from ullage.collect.replay import replay
 from ullage.config.models import Budget, Scenario
 from ullage.judge import settled
 from ullage.plan import Plan, PlannedProbe
-from ullage.probes.protocol import Item, Probe
+from ullage.probes.protocol import FloatArray, Item, Probe
 from ullage.scores import ProbeScores
 from ullage.stats.families import MIN_FAMILIES
 
@@ -50,6 +51,8 @@ class Rounds:
         }
         self._asked = dict.fromkeys(plan.probes, 1)
         self._open = set(plan.probes)
+        self._kept: dict[str, list[tuple[str, str, dict[str, Outcome]]]] = {}
+        """Per probe that is asked in rounds: id, family, and how each arm's conversation ended."""
 
     def new(self, role: str) -> Work:
         """What this round adds for an arm, lazily and in a fixed order."""
@@ -85,13 +88,12 @@ class Rounds:
             Whether there is anything to ask.
         """
         for name in sorted(self._open):
-            share = self._plan.probes[name]
             if self._count(name) == len(self._round_of[name]) or settled(
                 [target for target in scenario.targets if target.probe == name],
                 self._plan,
                 budget,
                 self._probes[name],
-                self._scores(name, share, journal),
+                self._scores(name, journal),
                 of=len(self._plan.targets),
             ):
                 self._open.remove(name)
@@ -113,33 +115,30 @@ class Rounds:
     def _count(self, name: str) -> int:
         return int((self._round_of[name] < self._asked[name]).sum())
 
-    def _scores(self, name: str, share: PlannedProbe, journal: Journal) -> ProbeScores:
-        """What the arms compared scored on all that has been asked."""
-        views = self._plan.views()
-        items = [
-            item for number in range(self._asked[name]) for _, item in self._items(name, number)
-        ]
-        names = list(dict.fromkeys(item.family for item in items))
-        codes = {family: code for code, family in enumerate(names)}
-        values: dict[tuple[str, str], npt.NDArray[np.float64]] = {}
-        errors, reasons = {}, {}
-        for role in (role for role in _COMPARED if role in share.arms):
-            errors[role], reasons[role] = np.zeros(len(items), dtype=bool), Counter[str]()
-            for place, item in enumerate(items):
-                outcome = replay(self._probes[name], item, role, views, journal)
-                if outcome.error is not None:
-                    errors[role][place] = True
-                    reasons[role][outcome.error] += 1
+    def _scores(self, name: str, journal: Journal) -> ProbeScores:
+        """What the arms compared scored on all that has been asked, this round's items added."""
+        probe, views = self._probes[name], self._plan.views()
+        roles = [role for role in _COMPARED if role in self._plan.probes[name].arms]
+        kept = self._kept.setdefault(name, [])
+        for _, item in self._last(name):
+            outcomes = {role: replay(probe, item, role, views, journal) for role in roles}
+            kept.append((item.id, item.family, outcomes))
+        families = list(dict.fromkeys(family for _, family, _ in kept))
+        codes = {family: code for code, family in enumerate(families)}
+        values: dict[tuple[str, str], FloatArray] = {}
+        for place, (_, _, outcomes) in enumerate(kept):
+            for role, outcome in outcomes.items():
                 for column, value in outcome.values.items():
-                    at = values.setdefault((role, column), np.full(len(items), np.nan))
-                    at[place] = value
+                    scored = values.setdefault((role, column), np.full(len(kept), np.nan))
+                    scored[place] = value
+        errors = {role: [outcomes[role].error for _, _, outcomes in kept] for role in roles}
         return ProbeScores(
-            items=[item.id for item in items],
-            family_names=names,
-            family=np.array([codes[item.family] for item in items], dtype=np.int64),
+            items=[item for item, _, _ in kept],
+            family_names=families,
+            family=np.array([codes[family] for _, family, _ in kept], dtype=np.int64),
             values=values,
-            errors=errors,
-            reasons=reasons,
+            errors={role: np.array([one is not None for one in errors[role]]) for role in roles},
+            reasons={role: Counter(one for one in errors[role] if one) for role in roles},
         )
 
 
