@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from ullage.audit import Step, run_audit, set_up
 from ullage.cli import app
 from ullage.config import load
+from ullage.config.models import Budget
 from ullage.errors import InfrastructureError
+from ullage.judge import settled
 from ullage.plan import Plan
 from ullage.planning import plan_only
 from ullage.probes.registry import resolve
 from ullage.rounds import MOST_ROUNDS, Rounds, rounds_of_items
 from ullage.run_folder import read_part
-from ullage.scores import read_scores
+from ullage.scores import ProbeScores, read_scores
 from ullage.statement.document import Finding, Statement, Verdict
 
 SCENARIO = """
@@ -162,6 +166,43 @@ def test_the_plan_is_for_the_interval_that_will_be_used(tmp_path: Path) -> None:
     assert planned["true"].targets[same] == planned["false"].targets[same]
     assert planned["true"].probes["abstention"].stops_early
     assert not planned["true"].probes["confidence"].stops_early
+
+
+def rows_of(losses: int, of: int) -> ProbeScores:
+    """As many items, each its own family, on the first of which the student alone fails."""
+    fails = np.arange(of) < losses
+    # Spread out, as a random order would have them.
+    fails = fails[np.argsort((np.arange(of) * 0.618) % 1.0)]
+    return ProbeScores(
+        items=[str(index) for index in range(of)],
+        family_names=[str(index) for index in range(of)],
+        family=np.arange(of),
+        values={("teacher", "asks"): np.ones(of), ("student", "asks"): np.where(fails, 0.0, 1.0)},
+        errors={role: np.zeros(of, dtype=bool) for role in ("teacher", "student")},
+        reasons={role: Counter() for role in ("teacher", "student")},
+    )
+
+
+def test_asking_ends_with_what_no_further_answer_should_change(
+    early: tuple[Path, Statement],
+) -> None:
+    plan = read_part(early[0] / "runs" / "early" / "plan.json", Plan)
+    loaded = load(early[0] / "ullage.yaml")
+    probe = resolve(loaded.config, loaded.root)["clarification"]
+    targets = [target for target in loaded.scenario.targets if target.probe == probe.name]
+
+    def is_settled(scores: ProbeScores, of: int = 1) -> bool:
+        return settled(targets, plan, Budget(), probe, scores, of=of)
+
+    assert is_settled(rows_of(55, 250))
+    # The loss is above the margin, and might not be after the adjustment for so many targets.
+    assert not is_settled(rows_of(55, 250), of=10**6)
+    # There is a loss, and it may be within the margin or beyond it.
+    assert not is_settled(rows_of(35, 250))
+    assert is_settled(rows_of(2, 250))
+    failed = rows_of(2, 250)
+    failed.errors["student"][:10] = True
+    assert not is_settled(failed)
 
 
 def test_a_flag_asks_for_it(tmp_path: Path) -> None:
