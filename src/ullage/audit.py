@@ -28,6 +28,7 @@ from ullage.models.types import Model
 from ullage.plan import Pilot, Plan, arm_price, make_plan
 from ullage.probes.protocol import Probe
 from ullage.probes.registry import resolve
+from ullage.rounds import Rounds, rounds_asked
 from ullage.run_folder import (
     RunFolder,
     begun_plan,
@@ -38,7 +39,7 @@ from ullage.run_folder import (
     run_config,
     write_part,
 )
-from ullage.score import planned_work, score, work_total
+from ullage.score import score
 from ullage.scores import read_scores
 from ullage.stamp import stamps
 from ullage.state import compose
@@ -194,8 +195,8 @@ async def collect(
     roles: tuple[str, ...] = ROLES,
     on_tick: OnTick | None = None,
 ) -> None:
-    """Ask every arm what the plan wants and the journal lacks."""
-    config = setup.loaded.config
+    """Ask every arm what the plan wants and the journal lacks, in rounds where it may stop."""
+    config, scenario = setup.loaded.config, setup.loaded.scenario
     prices = {
         plan.arms[role].identity: price
         for role in plan.arms
@@ -204,21 +205,26 @@ async def collect(
     spending = Spending(config.budget, prices)
     if spending.limited:
         spending.add_earlier(journal.answers())
-    for role in roles:
-        if role not in plan.arms:
-            continue
-        # One model in memory at a time: what the student needs of the teacher is journaled by now.
-        async with _on_demand(models) as give:
-            collector = Collector(
-                role,
-                plan.views(),
-                give,
-                journal,
-                spending,
-                total=work_total(plan, role),
-                on_tick=on_tick,
-            )
-            await collector.run(planned_work(plan, setup.probes, role))
+    rounds = Rounds(plan, setup.probes)
+    is_more = True
+    while is_more:
+        for role in (role for role in roles if role in plan.arms and rounds.count_new(role)):
+            # One model in memory at a time: what the student needs of the teacher is journaled by
+            # now.
+            async with _on_demand(models) as give:
+                total = rounds.count(role)
+                collector = Collector(
+                    role,
+                    plan.views(),
+                    give,
+                    journal,
+                    spending,
+                    done=total - rounds.count_new(role),
+                    total=total,
+                    on_tick=on_tick,
+                )
+                await collector.run(rounds.new(role))
+        is_more = rounds.go_on(scenario, config.budget, journal)
 
 
 # ----------------------------------------------------------------------------- score, judge, state
@@ -243,8 +249,10 @@ async def share_replies(earlier: Setup, later: Setup) -> None:
 
 def score_run(setup: Setup, plan: Plan) -> None:
     """From the journal to `scores.parquet`."""
+    scenario, budget = setup.loaded.scenario, setup.loaded.config.budget
     with Journal(setup.folder.replies, read_only=True) as journal:
-        score(plan, setup.probes, journal, setup.folder.scores)
+        rounds = rounds_asked(plan, setup.probes, scenario, budget, journal)
+        score(plan, rounds.all, journal, setup.folder.scores)
 
 
 def judge_run(setup: Setup, plan: Plan) -> Findings:

@@ -396,6 +396,13 @@ def audit(
         StepName,
         typer.Option("--from", help="Run again from this step."),
     ] = StepName.COLLECT,
+    stop_early: Annotated[
+        bool,
+        typer.Option(
+            "--stop-early",
+            help="Stop asking with a probe once its verdicts are in, as planning.stop_early does.",
+        ),
+    ] = False,
     json_: Json = False,
 ) -> None:
     """Ask, judge, and write the statement; resumes."""
@@ -403,7 +410,7 @@ def audit(
 
     from ullage.audit import Step, run_audit, set_up
 
-    loaded = _load(config, override)
+    loaded = _load(config, [*(override or ()), *(["planning.stop_early=true"] * stop_early)])
     setup = set_up(loaded, run)
     with _reporter(json_, loaded) as reporter:
         statement = asyncio.run(

@@ -6,7 +6,7 @@ arms are compared on which items, and what a product owner is told about it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,7 +14,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
 from ullage.config.models import Budget, Scenario, Target
-from ullage.plan import Plan
+from ullage.plan import Plan, PlannedProbe
 from ullage.probes.protocol import FloatArray, Metric, Probe
 from ullage.scores import ProbeScores, Scores
 from ullage.statement.document import (
@@ -25,7 +25,7 @@ from ullage.statement.document import (
     ProbeRecord,
     Verdict,
 )
-from ullage.stats import intervals
+from ullage.stats import intervals, sequential
 from ullage.stats.intervals import Interval, TooFewError
 from ullage.stats.multiplicity import holm
 from ullage.stats.power import items_from_standard_error
@@ -51,6 +51,12 @@ class _Comparison:
     metric: Metric
     scores: ProbeScores
     plan: Plan
+    share: PlannedProbe
+
+    @property
+    def stopped(self) -> bool:
+        """Whether asking stopped before all that was planned."""
+        return self.share.stops_early and len(self.scores.items) < self.share.items
 
     def loss(self, better: str, worse: str) -> Interval:
         """Loss of `worse` against `better`, positive is worse, on items both were scored on.
@@ -64,8 +70,10 @@ class _Comparison:
         both = np.isfinite(first).all(axis=1) & np.isfinite(second).all(axis=1)
         first, second, family = first[both], second[both], self.scores.family[both]
         if metric.functional is None:
-            interval = intervals.mean_difference(
-                first[:, 0], second[:, 0], family, bounds=metric.bounds
+            interval = self._of_means(
+                intervals.mean_difference,
+                sequential.mean_difference,
+                (first[:, 0], second[:, 0], family),
             )
         else:
             interval = intervals.functional_difference(
@@ -95,7 +103,7 @@ class _Comparison:
         values, family = self.valid("teacher")
         try:
             if metric.functional is None:
-                level = intervals.mean(values[:, 0], family, bounds=metric.bounds)
+                level = self._of_means(intervals.mean, sequential.mean, (values[:, 0], family))
             else:
                 level = intervals.functional(
                     metric.functional, values, family, bounds=metric.bounds, seed=self.plan.seed
@@ -109,6 +117,22 @@ class _Comparison:
             high=level.high - metric.chance,
         )
         return lead if metric.higher_is_better else lead.negated()
+
+    def _of_means(
+        self,
+        usual: Callable[..., Interval],
+        anytime: Callable[..., Interval],
+        values: tuple[npt.ArrayLike, ...],
+    ) -> Interval:
+        """The interval that holds for how asking ended: as planned, stopped early, or neither."""
+        bounds = self.metric.bounds
+        if self.stopped:
+            return anytime(*values, bounds=bounds)
+        if self.share.stops_early:
+            return sequential.asked_in_full(
+                lambda level: usual(*values, bounds=bounds, level=level)
+            )
+        return usual(*values, bounds=bounds)
 
     def valid(self, arm: str) -> tuple[FloatArray, npt.NDArray[np.int64]]:
         """(items, columns) and (items,) families of the items an arm was scored on."""
@@ -180,13 +204,46 @@ def judge(
     )
 
 
+def settled(
+    targets: Sequence[Target],
+    plan: Plan,
+    budget: Budget,
+    probe: Probe,
+    scores: ProbeScores,
+    *,
+    of: int,
+) -> bool:
+    """Whether the verdicts of a probe are in, so that asking may stop.
+
+    A shown loss that may still turn out to be within the margin, or beyond it, is no such verdict.
+
+    Args:
+        targets: those of the probe.
+        plan: with this probe to be asked in rounds.
+        budget: what share of items may have failed.
+        probe: the probe.
+        scores: of what has been asked.
+        of: targets of the whole audit: *lost* must hold however Holm's adjustment turns out.
+    """
+    for target in targets:
+        if target.id in plan.unmeasured:
+            continue
+        measured = _measure(target, plan, budget, probe, scores)
+        if measured.p_lost is None:
+            return False
+        finding = _find(measured, min(1.0, of * measured.p_lost), plan, probe)
+        if finding.verdict not in (Verdict.PRESERVED, Verdict.LOST, Verdict.NEVER_HAD):
+            return False
+    return True
+
+
 def _measure(
     target: Target, plan: Plan, budget: Budget, probe: Probe, scores: ProbeScores | None
 ) -> _Measured:
     blocked = plan.unmeasured.get(target.id)
     if blocked is not None or scores is None:
         return _Measured(target=target, obstacle=blocked or "no probe ran")
-    comparison = _Comparison(probe.metric(target.metric), scores, plan)
+    comparison = _Comparison(probe.metric(target.metric), scores, plan, plan.probes[target.probe])
     against = comparison.metric.against
     failed = scores.errors[against] | scores.errors["student"]
     share = float(failed.mean())
@@ -257,9 +314,13 @@ def _judgement(
     others = {role: comparison.beside(role, against) for role in OTHER_ARMS if role != against}
     derived = comparison.beside("derived", better="student")
     planned = comparison.plan.targets[target.id]
+    why = judgement.why if with_teacher else f"against '{against}': {judgement.why}"
+    if comparison.stopped:
+        asked, of = len(comparison.scores.items), comparison.share.items
+        why += f"; asking stopped at {asked:,} of {of:,} items, where the verdict was in"
     return {
         "verdict": Verdict(judgement.verdict),
-        "why": judgement.why if with_teacher else f"against '{against}': {judgement.why}",
+        "why": why,
         "loss": _estimate(loss),
         "p_lost": measured.p_lost,
         "p_lost_holm": p_holm,

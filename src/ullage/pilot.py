@@ -32,7 +32,9 @@ async def pilot_audit(
     plan = plan.model_copy(
         update={
             "probes": {
-                name: share.model_copy(update={"items": min(items, share.items)})
+                name: share.model_copy(
+                    update={"items": min(items, share.items), "stops_early": False}
+                )
                 for name, share in plan.probes.items()
             }
         }

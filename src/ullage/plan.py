@@ -24,6 +24,7 @@ from ullage.stats.power import (
     joint_power,
     power_of_non_inferiority,
 )
+from ullage.stats.sequential import level_in_full
 
 _SAMPLED_ITEMS = 24
 """Items per probe that are rehearsed to estimate tokens."""
@@ -73,6 +74,8 @@ class PlannedProbe(Part):
     """Arms with the access it needs."""
     source: str
     """``generated``, or the file of items and its hash."""
+    stops_early: bool = False
+    """Whether it is asked in rounds until verdicts are in: wanted, and every target is a mean."""
 
 
 class PlannedArm(Part):
@@ -156,6 +159,9 @@ def make_plan(
         if (why := _cannot_measure(target, probes[target.probe], views)) is not None
     }
     families = {name: _family_count(probe, config.seed) for name, probe in probes.items()}
+    measured = [target for target in scenario.targets if target.id not in unmeasured]
+    in_full = {t.probe for t in measured if probes[t.probe].metric(t.metric).functional is not None}
+    in_rounds = {t.probe for t in measured} - in_full if config.planning.stop_early else set()
     targets = {
         target.id: _plan_target(
             target,
@@ -163,27 +169,24 @@ def make_plan(
             config.planning,
             families[target.probe],
             pilot.get(target.id),
+            level=level_in_full() if target.probe in in_rounds else 0.95,
         )
-        for target in scenario.targets
-        if target.id not in unmeasured
+        for target in measured
     }
     planned = {
         name: PlannedProbe(
             dimension=str(probe.dimension),
             items=min(
                 families[name][1],
-                max(
-                    targets[t.id].items
-                    for t in scenario.targets
-                    if t.probe == name and t.id in targets
-                ),
+                max(targets[t.id].items for t in measured if t.probe == name),
             ),
             families=families[name][0],
             arms=arms_of[name],
             source=probe.source,
+            stops_early=name in in_rounds,
         )
         for name, probe in probes.items()
-        if any(t.probe == name and t.id in targets for t in scenario.targets)
+        if any(t.probe == name for t in measured)
     }
     joint = joint_power([target.power for target in targets.values()]) if targets else (None, None)
     return Plan(
@@ -232,6 +235,8 @@ def _plan_target(
     planning: Planning,
     families: tuple[int, int],
     pilot: Pilot | None,
+    *,
+    level: float,
 ) -> PlannedTarget:
     """Items for the planned power, within the limits, and the power they really have."""
     width = metric.bounds[1] - metric.bounds[0]
@@ -250,7 +255,7 @@ def _plan_target(
     def power(items: int) -> float:
         size = max(1.0, items / count) if count < min(_FAMILY_SCAN, available) else 1.0
         return power_of_non_inferiority(
-            items, margin, flips, family_size=size, intraclass_correlation=correlation
+            items, margin, flips, level=level, family_size=size, intraclass_correlation=correlation
         )
 
     ceiling = min(planning.max_items, available)
@@ -260,7 +265,7 @@ def _plan_target(
     items = min(planning.items or wanted, ceiling)
     return PlannedTarget(
         items=items,
-        items_wanted=items_for_non_inferiority(margin, flips, power=planning.power),
+        items_wanted=items_for_non_inferiority(margin, flips, power=planning.power, level=level),
         power=round(power(items), 4),
         flip_rate=squared,
         intraclass_correlation=correlation,

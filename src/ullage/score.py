@@ -7,8 +7,7 @@ run again gives the same table.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from itertools import islice
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 
@@ -99,28 +98,25 @@ class ScoreTable:
             self._partial.unlink(missing_ok=True)
 
 
-def planned_work(
-    plan: Plan, probes: Mapping[str, Probe], role: str
-) -> Iterator[tuple[Probe, Item]]:
-    """Every (probe, item) that the plan has for an arm, lazily and in a fixed order."""
-    for name, share in plan.probes.items():
-        if role in share.arms:
-            for item in islice(probes[name].items(plan.seed), share.items):
-                yield probes[name], item
+def score(
+    plan: Plan,
+    work: Callable[[str], Iterator[tuple[Probe, Item]]],
+    journal: Journal,
+    path: Path,
+) -> None:
+    """Score every arm from the journal into `path`, with what the replies cost beside it.
 
-
-def work_total(plan: Plan, role: str) -> int:
-    """How many conversations `planned_work` yields."""
-    return sum(share.items for share in plan.probes.values() if role in share.arms)
-
-
-def score(plan: Plan, probes: Mapping[str, Probe], journal: Journal, path: Path) -> None:
-    """Score every arm from the journal into `path`, with what the replies cost beside it."""
+    Args:
+        plan: what was planned.
+        work: what was asked of an arm, by its role, in the order that the table keeps.
+        journal: the replies.
+        path: of the table.
+    """
     uses = Uses()
     views = plan.views()
     with ScoreTable(path) as table:
         for role in plan.arms:
-            for probe, item in planned_work(plan, probes, role):
+            for probe, item in work(role):
                 outcome = replay(probe, item, role, views, journal, uses=uses)
                 table.add(probe.name, item, role, outcome)
         table.describe(

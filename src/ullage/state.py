@@ -49,7 +49,7 @@ def compose(
         ),
         probes=findings.probes,
         distillation=ledger,
-        notes=tuple(_notes(config, plan)),
+        notes=tuple(_notes(config, plan, scores)),
         currency=config.budget.currency,
         seed=plan.seed,
         config_digest=plan.config_digest,
@@ -72,7 +72,7 @@ def _arm(config: Config, plan: Plan, scores: Scores, role: str) -> ArmRecord:
     )
 
 
-def _notes(config: Config, plan: Plan) -> list[str]:
+def _notes(config: Config, plan: Plan, scores: Scores) -> list[str]:
     """What a careful reader would ask about how replies were made."""
     notes = []
     for role, arm in plan.arms.items():
@@ -105,10 +105,36 @@ def _notes(config: Config, plan: Plan) -> list[str]:
             "Numbers of items were set by a pilot that saw how often the arms differ, and not in "
             "which direction."
         )
+    notes += _early_notes(plan, scores)
     if config.planning.items is not None:
         notes.append(
             f"The number of items per probe was fixed at {config.planning.items}, not planned for "
             "power."
+        )
+    return notes
+
+
+def _early_notes(plan: Plan, scores: Scores) -> list[str]:
+    """What was asked in rounds, how far, and by which intervals it is judged."""
+    rounds = {name: share.items for name, share in plan.probes.items() if share.stops_early}
+    if not rounds:
+        return []
+    asked = {name: len(scores.probes[name].items) for name in rounds if name in scores.probes}
+    stopped = [
+        f"{name} at {count:,} of {rounds[name]:,} items"
+        for name, count in asked.items()
+        if count < rounds[name]
+    ]
+    notes = [
+        "Asking could stop where the verdicts were in. "
+        + (f"It stopped early for {', '.join(stopped)}" if stopped else "It stopped early nowhere")
+        + "; intervals of what was stopped hold at every look (99 % alone), and those of what was "
+        "then asked in full are made at 96 %, so that together they err no more than 5 %."
+    ]
+    in_full = [name for name in plan.probes if name not in rounds]
+    if in_full:
+        notes.append(
+            f"Asked in full, because some target is no mean of items: {', '.join(in_full)}."
         )
     return notes
 

@@ -56,6 +56,9 @@ class Collector:
         journal: where answers are looked up and kept.
         spending: the budget; reaching it raises `InfrastructureError` between requests.
         window: missing requests at which no new conversation is begun.
+        done: conversations that ended before, for the progress that is shown.
+        total: conversations there will be, those among them.
+        on_tick: told of progress.
     """
 
     def __init__(
@@ -67,6 +70,7 @@ class Collector:
         spending: Spending,
         *,
         window: int = 1024,
+        done: int = 0,
         total: int = 0,
         on_tick: OnTick | None = None,
     ) -> None:
@@ -88,7 +92,7 @@ class Collector:
         self._wanted: dict[str, Want] = {}
         self._resumed: deque[LiveConversation] = deque()
         """Conversations all of whose answers have come."""
-        self._done = 0
+        self._done = done
         self._asked = 0
 
     async def run(self, work: Iterator[tuple[Probe, Item]]) -> None:

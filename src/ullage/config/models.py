@@ -457,6 +457,9 @@ class Planning(Strict):
     """Most items per probe, whatever power would want."""
     min_items: PositiveInt = 40
     """Fewest items per probe, even where power would want less."""
+    stop_early: bool = False
+    """Ask in rounds, and stop asking with a probe once the verdicts of all its targets are in.
+    Plans for up to a tenth more items; `docs/how-to/stop-early.md` says when it pays."""
 
     @model_validator(mode="after")
     def _bounds_are_in_order(self) -> Self:
