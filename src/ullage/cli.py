@@ -68,6 +68,14 @@ class StepName(StrEnum):
     STATE = "state"
 
 
+class ProfileName(StrEnum):
+    """Profiles of `ullage.config.profiles`, which takes too long to import for ``--help``."""
+
+    QUICK = "quick"
+    STANDARD = "standard"
+    THOROUGH = "thorough"
+
+
 class SchemaName(StrEnum):
     """Schemas that editors and other tools want."""
 
@@ -75,6 +83,12 @@ class SchemaName(StrEnum):
     SCENARIO = "scenario"
     STATEMENT = "statement"
     POLICY = "policy"
+
+
+WithProfile = Annotated[
+    ProfileName | None,
+    typer.Option("--profile", help="How much to ask, instead of what the configuration says."),
+]
 
 
 @app.callback(invoke_without_command=True)
@@ -215,6 +229,7 @@ def plan(
     config: ConfigPath = DEFAULT_CONFIG,
     override: Overrides = None,
     run: RunName = None,
+    profile: WithProfile = None,
     pilot: Annotated[
         int | None,
         typer.Option(
@@ -231,7 +246,7 @@ def plan(
 
     from ullage.planning import plan_only
 
-    loaded = _load(config, override)
+    loaded = _load(config, override, profile)
     with _reporter(json_, loaded) as reporter:
         made = asyncio.run(plan_only(loaded, run=run, pilot=pilot, on_tick=reporter.tick))
     if json_:
@@ -339,6 +354,7 @@ def audit(
     config: ConfigPath = DEFAULT_CONFIG,
     override: Overrides = None,
     run: RunName = None,
+    profile: WithProfile = None,
     begin: Annotated[
         StepName,
         typer.Option("--from", help="Run again from this step."),
@@ -350,7 +366,7 @@ def audit(
 
     from ullage.audit import Step, run_audit, set_up
 
-    loaded = _load(config, override)
+    loaded = _load(config, override, profile)
     setup = set_up(loaded, run)
     with _reporter(json_, loaded) as reporter:
         statement = asyncio.run(
@@ -544,10 +560,12 @@ def _fail(message: str, code: int) -> None:
     sys.exit(code)
 
 
-def _load(path: Path, overrides: list[str] | None) -> Loaded:
+def _load(path: Path, overrides: list[str] | None, profile: ProfileName | None = None) -> Loaded:
     from ullage.config import load
+    from ullage.config.profiles import as_overrides
 
-    return load(path, overrides or ())
+    chosen = as_overrides(profile.value) if profile else ()
+    return load(path, (*chosen, *(overrides or ())))
 
 
 def _reporter(json_: bool, loaded: Loaded) -> Reporter:

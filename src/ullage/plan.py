@@ -97,6 +97,8 @@ class Plan(Part):
     ullage_version: str
     config_digest: str
     seed: int
+    profile: str
+    """How much is asked, in one word; what that comes to for each target is below."""
     arms: dict[str, PlannedArm]
     probes: dict[str, PlannedProbe]
     targets: dict[str, PlannedTarget]
@@ -190,6 +192,7 @@ def make_plan(
         ullage_version=__version__,
         config_digest=config_digest,
         seed=config.seed,
+        profile=config.planning.profile,
         arms=_plan_arms(config, views, descriptions, probes, planned),
         probes=planned,
         targets=targets,
