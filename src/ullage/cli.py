@@ -19,6 +19,7 @@ from ullage.cli_common import Json, open_console, print_json
 from ullage.errors import UllageError
 from ullage.gate_cli import gate
 from ullage.lab.cli import lab_app
+from ullage.probes_cli import probe, probes
 from ullage.statement_cli import statement_app
 
 if TYPE_CHECKING:
@@ -149,29 +150,8 @@ def validate(
     raise typer.Exit(2 if problems else 0)
 
 
-@app.command()
-def probes(json_: Json = False) -> None:
-    """List the probes and their metrics."""
-    from ullage.probes.registry import all_probes
-
-    known = all_probes().values()
-    if json_:
-        print_json(
-            [
-                {
-                    "probe": probe.name,
-                    "dimension": str(probe.dimension),
-                    "access": sorted(probe.access),
-                    "metrics": {metric.name: metric.summary for metric in probe.metrics},
-                }
-                for probe in known
-            ]
-        )
-        return
-    for probe in known:
-        typer.echo(f"{probe.name}  ({probe.dimension}; needs {', '.join(sorted(probe.access))})")
-        for metric in probe.metrics:
-            typer.echo(f"    {metric.name:<14} {metric.summary}")
+app.command()(probes)
+app.command()(probe)
 
 
 @app.command()
