@@ -6,7 +6,7 @@ Each step is one function, writes one file in the run folder, and can be run aga
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -17,7 +17,7 @@ from ullage.collect.budget import Spending
 from ullage.collect.journal import Journal
 from ullage.collect.scheduler import Collector, OnTick, OpenModel
 from ullage.config import Loaded, digest
-from ullage.config.models import Arm
+from ullage.config.models import Arm, Config
 from ullage.errors import InputError
 from ullage.examples import with_examples
 from ullage.files import write_whole
@@ -121,10 +121,12 @@ def arm_models(loaded: Loaded) -> dict[str, Arm]:
     return models
 
 
-async def open_arms(loaded: Loaded) -> dict[str, Model]:
-    """Every arm's model, identified but not loaded."""
+async def open_arms(loaded: Loaded, roles: Collection[str] = ROLES) -> dict[str, Model]:
+    """The models of arms, identified but not loaded."""
     opened: dict[str, Model] = {}
     for role, arm in arm_models(loaded).items():
+        if role not in roles:
+            continue
         opened[role] = (
             opened["teacher"] if role == "teacher_again" else await open_model(arm, loaded.root)
         )
@@ -170,7 +172,7 @@ def plan_audit(
 
 
 @asynccontextmanager
-async def _on_demand(
+async def on_demand(
     models: Mapping[str, Model],
 ) -> AsyncIterator[OpenModel]:
     """Gives entered models by role, each loaded once and only when it must be asked."""
@@ -186,6 +188,19 @@ async def _on_demand(
         yield give
 
 
+def spent(config: Config, views: Mapping[str, ArmView], journal: Journal) -> Spending:
+    """The budget, with what the journal holds spent already."""
+    prices = {
+        view.identity: price
+        for role, view in views.items()
+        if (price := arm_price(config, role)) is not None
+    }
+    spending = Spending(config.budget, prices)
+    if spending.limited:
+        spending.add_earlier(journal.answers())
+    return spending
+
+
 async def collect(
     setup: Setup,
     plan: Plan,
@@ -196,26 +211,20 @@ async def collect(
     on_tick: OnTick | None = None,
 ) -> None:
     """Ask every arm what the plan wants and the journal lacks, in rounds where it may stop."""
+    views = plan.views()
     config, scenario = setup.loaded.config, setup.loaded.scenario
-    prices = {
-        plan.arms[role].identity: price
-        for role in plan.arms
-        if (price := arm_price(config, role)) is not None
-    }
-    spending = Spending(config.budget, prices)
-    if spending.limited:
-        spending.add_earlier(journal.answers())
+    spending = spent(config, views, journal)
     rounds = Rounds(plan, setup.probes)
     is_more = True
     while is_more:
         for role in (role for role in roles if role in plan.arms and rounds.count_new(role)):
             # One model in memory at a time: what the student needs of the teacher is journaled by
             # now.
-            async with _on_demand(models) as give:
+            async with on_demand(models) as give:
                 total = rounds.count(role)
                 collector = Collector(
                     role,
-                    plan.views(),
+                    views,
                     give,
                     journal,
                     spending,

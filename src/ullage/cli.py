@@ -19,6 +19,7 @@ from ullage.cli_common import Json, open_console, print_json
 from ullage.errors import UllageError
 from ullage.gate_cli import gate
 from ullage.lab.cli import lab_app
+from ullage.probes_cli import probe, probes
 from ullage.statement_cli import statement_app
 
 if TYPE_CHECKING:
@@ -68,6 +69,14 @@ class StepName(StrEnum):
     STATE = "state"
 
 
+class ProfileName(StrEnum):
+    """Profiles of `ullage.config.profiles`, which takes too long to import for ``--help``."""
+
+    QUICK = "quick"
+    STANDARD = "standard"
+    THOROUGH = "thorough"
+
+
 class SchemaName(StrEnum):
     """Schemas that editors and other tools want."""
 
@@ -75,6 +84,12 @@ class SchemaName(StrEnum):
     SCENARIO = "scenario"
     STATEMENT = "statement"
     POLICY = "policy"
+
+
+WithProfile = Annotated[
+    ProfileName | None,
+    typer.Option("--profile", help="How much to ask, instead of what the configuration says."),
+]
 
 
 @app.callback(invoke_without_command=True)
@@ -135,29 +150,8 @@ def validate(
     raise typer.Exit(2 if problems else 0)
 
 
-@app.command()
-def probes(json_: Json = False) -> None:
-    """List the probes and their metrics."""
-    from ullage.probes.registry import all_probes
-
-    known = all_probes().values()
-    if json_:
-        print_json(
-            [
-                {
-                    "probe": probe.name,
-                    "dimension": str(probe.dimension),
-                    "access": sorted(probe.access),
-                    "metrics": {metric.name: metric.summary for metric in probe.metrics},
-                }
-                for probe in known
-            ]
-        )
-        return
-    for probe in known:
-        typer.echo(f"{probe.name}  ({probe.dimension}; needs {', '.join(sorted(probe.access))})")
-        for metric in probe.metrics:
-            typer.echo(f"    {metric.name:<14} {metric.summary}")
+app.command()(probes)
+app.command()(probe)
 
 
 @app.command()
@@ -268,6 +262,7 @@ def plan(
     config: ConfigPath = DEFAULT_CONFIG,
     override: Overrides = None,
     run: RunName = None,
+    profile: WithProfile = None,
     pilot: Annotated[
         int | None,
         typer.Option(
@@ -284,7 +279,7 @@ def plan(
 
     from ullage.planning import plan_only
 
-    loaded = _load(config, override)
+    loaded = _load(config, override, profile)
     with _reporter(json_, loaded) as reporter:
         made = asyncio.run(plan_only(loaded, run=run, pilot=pilot, on_tick=reporter.tick))
     if json_:
@@ -392,6 +387,7 @@ def audit(
     config: ConfigPath = DEFAULT_CONFIG,
     override: Overrides = None,
     run: RunName = None,
+    profile: WithProfile = None,
     begin: Annotated[
         StepName,
         typer.Option("--from", help="Run again from this step."),
@@ -410,7 +406,8 @@ def audit(
 
     from ullage.audit import Step, run_audit, set_up
 
-    loaded = _load(config, [*(override or ()), *(["planning.stop_early=true"] * stop_early)])
+    stops = ["planning.stop_early=true"] * stop_early
+    loaded = _load(config, [*(override or ()), *stops], profile)
     setup = set_up(loaded, run)
     with _reporter(json_, loaded) as reporter:
         statement = asyncio.run(
@@ -611,10 +608,12 @@ def _fail(message: str, code: int) -> None:
     sys.exit(code)
 
 
-def _load(path: Path, overrides: list[str] | None) -> Loaded:
+def _load(path: Path, overrides: list[str] | None, profile: ProfileName | None = None) -> Loaded:
     from ullage.config import load
+    from ullage.config.profiles import as_overrides
 
-    return load(path, overrides or ())
+    chosen = as_overrides(profile.value) if profile else ()
+    return load(path, (*chosen, *(overrides or ())))
 
 
 def _reporter(json_: bool, loaded: Loaded) -> Reporter:

@@ -5,7 +5,7 @@ A loss that nobody can look at is only a number. Conversations are replayed from
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import islice
 
 import numpy as np
@@ -93,8 +93,7 @@ def _example(
     for role in plan.probes[probe.name].arms:
         exchanges: list[Exchange] = []
         replay(probe, item, role, views, journal, exchanges=exchanges)
-        mine = [(want, answer) for want, answer in exchanges if want.request.of == "self"]
-        replies[role] = tuple(_turns(mine, item.messages))
+        replies[role] = turns(exchanges, item.messages)
         for (arm, column), values in table.values.items():
             if arm == role and np.isfinite(values[place]):
                 scored[f"{role}.{column}"] = float(values[place])
@@ -109,25 +108,27 @@ def _example(
     )
 
 
-def _turns(exchanges: list[Exchange], prompt: tuple[Message, ...]) -> list[Turn]:
-    """What followed the prompt: messages not shown yet, and what the arm made of them."""
+def turns(exchanges: Iterable[Exchange], prompt: tuple[Message, ...]) -> tuple[Turn, ...]:
+    """What followed the prompt: messages not shown yet, and what the arm itself made of them."""
     shown = list(prompt)
-    turns: list[Turn] = []
+    found: list[Turn] = []
     for want, answer in exchanges:
+        if want.request.of != "self":
+            continue
         messages = list(want.request.messages)
         common = 0
         while common < min(len(shown), len(messages)) and shown[common] == messages[common]:
             common += 1
-        turns += [_turn(message) for message in messages[common:]]
+        found += [_turn(message) for message in messages[common:]]
         shown = messages
         if isinstance(answer, Reply):
-            turns.append(_turn(answer.message))
+            found.append(_turn(answer.message))
             shown = [*messages, answer.message]
         elif isinstance(answer, Weights) and not isinstance(want.request, Ask):
             weighed = zip(want.request.continuations, answer.logprobs, strict=True)
             text = "\n".join(f"{logprob:9.3f}  {continuation}" for continuation, logprob in weighed)
-            turns.append(Turn(role="log-likelihood", content=_cut(text)))
-    return turns
+            found.append(Turn(role="log-likelihood", content=_cut(text)))
+    return tuple(found)
 
 
 def _turn(message: Message) -> Turn:

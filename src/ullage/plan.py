@@ -100,6 +100,8 @@ class Plan(Part):
     ullage_version: str
     config_digest: str
     seed: int
+    profile: str
+    """How much is asked, in one word; what that comes to for each target is below."""
     arms: dict[str, PlannedArm]
     probes: dict[str, PlannedProbe]
     targets: dict[str, PlannedTarget]
@@ -193,6 +195,7 @@ def make_plan(
         ullage_version=__version__,
         config_digest=config_digest,
         seed=config.seed,
+        profile=config.planning.profile,
         arms=_plan_arms(config, views, descriptions, probes, planned),
         probes=planned,
         targets=targets,
@@ -280,7 +283,7 @@ def _plan_arms(
     probes: Mapping[str, Probe],
     planned: Mapping[str, PlannedProbe],
 ) -> dict[str, PlannedArm]:
-    rehearsed = {name: _rehearse(probes[name], config.seed) for name in planned}
+    rehearsed = {name: rehearse(probes[name], config.seed) for name in planned}
     arms = {}
     for role, view in views.items():
         requests = prompt = completion = 0.0
@@ -313,7 +316,20 @@ def arm_price(config: Config, role: str) -> Price | None:
     return price if "price" in arm.model_fields_set else None
 
 
-def _rehearse(probe: Probe, seed: int) -> tuple[float, float, float]:
+def usual_items(probe: Probe) -> int:
+    """About how many items a standard audit asks: for a margin of a tenth, before any pilot."""
+    metric = probe.metrics[0]
+    target = Target(
+        probe=probe.name,
+        metric=metric.name,
+        margin=min(1.0, metric.bounds[1] - metric.bounds[0]) / 10,
+        reason="A tenth of the unit.",
+    )
+    families = _family_count(probe, 0)
+    return _plan_target(target, metric, Planning(), families, None, level=0.95).items
+
+
+def rehearse(probe: Probe, seed: int) -> tuple[float, float, float]:
     """Requests, prompt and completion tokens per item, from conversations with ideal replies."""
     view = ArmView(role="teacher", identity="rehearsal", access=frozenset(Access))
     seen: list[Request] = []

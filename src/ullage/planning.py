@@ -11,6 +11,7 @@ from ullage.config import Loaded
 from ullage.pilot import pilot_audit
 from ullage.plan import Plan
 from ullage.run_folder import freeze
+from ullage.state import items_rule
 
 
 async def plan_only(
@@ -33,6 +34,7 @@ async def plan_only(
 
 def show_plan(plan: Plan, loaded: Loaded, console: Console) -> None:
     """The plan as tables: what each target gets, and what each arm costs."""
+    console.print(items_rule(loaded.config.planning), highlight=False)
     targets = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("target", "margin", "items", "wanted", "power"):
         targets.add_column(name, justify="left" if name == "target" else "right")

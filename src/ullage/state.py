@@ -8,7 +8,8 @@ from importlib import metadata
 
 from ullage import __version__
 from ullage.collect.budget import cost
-from ullage.config.models import Config, Scenario
+from ullage.config.models import Config, Planning, Scenario
+from ullage.config.profiles import PROFILES
 from ullage.judge import Findings
 from ullage.plan import Plan, arm_price
 from ullage.scores import Scores
@@ -105,13 +106,23 @@ def _notes(config: Config, plan: Plan, scores: Scores) -> list[str]:
             "Numbers of items were set by a pilot that saw how often the arms differ, and not in "
             "which direction."
         )
-    notes += _early_notes(plan, scores)
-    if config.planning.items is not None:
-        notes.append(
-            f"The number of items per probe was fixed at {config.planning.items}, not planned for "
-            "power."
+    return [*notes, *_early_notes(plan, scores), items_rule(config.planning)]
+
+
+def items_rule(planning: Planning) -> str:
+    """What decided how many items were asked, in a sentence."""
+    if planning.items is not None:
+        return (
+            f"The number of items per probe was fixed at {planning.items}, not planned for power."
         )
-    return notes
+    usual = PROFILES[planning.profile]
+    own = [key for key, value in usual.items() if getattr(planning, key) != value]
+    return (
+        f"Profile {planning.profile}"
+        + (f", with another {' and '.join(own)}" if own else "")
+        + f": as many items as show with a power of {planning.power:.0%} that nothing was lost, "
+        f"but {planning.min_items:,} at least and {planning.max_items:,} at most per probe."
+    )
 
 
 def _early_notes(plan: Plan, scores: Scores) -> list[str]:

@@ -14,10 +14,11 @@ from ullage.config.scenario import names, packaged
 from ullage.config.schema import config_schema, scenario_schema
 from ullage.config.template import init_text
 from ullage.errors import InputError
-from ullage.probes.protocol import Dimension
-from ullage.probes.registry import all_probes
+from ullage.probes.protocol import Dimension, Probe
+from ullage.probes.registry import PACKAGED, all_probes, get_probe
 
 EXPECTED = {
+    "all-dimensions",
     "clinical-triage",
     "coding-assistant",
     "math-tutor",
@@ -37,7 +38,7 @@ def test_a_scenario_is_complete(name: str) -> None:
     scenario = packaged(name)
     assert scenario.name == name
     assert scenario.not_for
-    assert 8 <= len(scenario.targets) <= 14
+    assert 8 <= len(scenario.targets) <= (24 if name == "all-dimensions" else 14)
     assert {target.severity for target in scenario.targets} == set(Severity)
     assert sum(target.headline for target in scenario.targets) == 1
     reasons = [target.reason for target in scenario.targets]
@@ -62,6 +63,19 @@ def test_scenarios_differ() -> None:
     for one in sets:
         for other in sets:
             assert one is other or len(one & other) <= len(one) / 2
+
+
+def test_one_scenario_looks_at_every_dimension_with_no_data_of_ones_own() -> None:
+    """A dimension that gets its first probe gets a target in `all-dimensions.yaml` with it."""
+
+    def asks_alone(probe: Probe) -> bool:
+        return not getattr(probe, "needs_items", "")
+
+    probes = {name: get_probe(name) for name in PACKAGED}
+    targets = [probes[target.probe] for target in packaged("all-dimensions").targets]
+    assert all(asks_alone(probe) for probe in targets)
+    can = {probe.dimension for probe in probes.values() if asks_alone(probe)}
+    assert {probe.dimension for probe in targets} == can
 
 
 def test_an_unknown_name_gets_a_suggestion() -> None:

@@ -23,6 +23,7 @@ from pydantic import (
 
 from ullage.config.base import Seed, Share, Slug, Strict
 from ullage.config.objective import TermSettings
+from ullage.config.profiles import PROFILES, Profile
 
 DIMENSIONS = (
     "fidelity",
@@ -445,6 +446,9 @@ class Budget(Strict):
 class Planning(Strict):
     """What decides how many items are asked."""
 
+    profile: Profile = "standard"
+    """How much is asked, in one word: what `power`, `min_items` and `max_items` are where they are
+    left out. `quick`: 0.5, 40, 200; `standard`: 0.8, 40, 2000; `thorough`: 0.95, 100, 10000."""
     power: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.8
     """Chance of showing a target `preserved` if nothing was lost."""
     flip_rate: Annotated[float, Field(gt=0.0, le=1.0)] = 0.2
@@ -460,6 +464,13 @@ class Planning(Strict):
     stop_early: bool = False
     """Ask in rounds, and stop asking with a probe once the verdicts of all its targets are in.
     Plans for up to a tenth more items; `docs/how-to/stop-early.md` says when it pays."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _profile_says_what_is_left_out(cls, data: Any) -> Any:
+        if isinstance(data, dict) and data.get("profile") in tuple(PROFILES):
+            return {**PROFILES[data["profile"]], **data}
+        return data
 
     @model_validator(mode="after")
     def _bounds_are_in_order(self) -> Self:

@@ -87,9 +87,10 @@ arms:
 
 # What decides how many questions are asked. `ullage plan --pilot 50` replaces the guess.
 planning:
-  power: 0.8  # chance of showing a target preserved if nothing was lost
+  profile: standard  # quick | standard | thorough: with how much power, and within which limits
   flip_rate: 0.2  # guessed share of items on which teacher and student differ
-  max_items: 2000  # per probe
+  # power: 0.8  # chance of showing a target preserved if nothing was lost
+  # max_items: 2000  # per probe
 
 # What may be spent. Reaching a limit stops cleanly; nothing answered is asked again.
 budget:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ullage.probes.base import PackagedProbe
-from ullage.probes.protocol import Metric
+from ullage.probes.protocol import Metric, Probe
 from ullage.probes.registry import PACKAGED
 
 
@@ -35,13 +35,17 @@ def probes_table() -> str:
                 continue
             access = ", ".join(sorted(probe.access))
             families = len(probe.families) if isinstance(probe, PackagedProbe) else "?"
-            about = " ".join((type(probe).__doc__ or "").strip().split("\n\n")[0].split())
-            parts.append(f"\n### `{probe.name}`\n\n{about}\n")
+            parts.append(f"\n### `{probe.name}`\n\n{about(probe)}\n")
             parts.append(f"\nNeeds: {access}. Families: {families}.\n")
             parts.append("\n| metric | better | range | what a loss in it means | after |\n")
             parts.append("|---|---|---|---|---|\n")
             parts.extend(_row(metric) for metric in probe.metrics)
     return "".join(parts) + "\n"
+
+
+def about(probe: Probe) -> str:
+    """What a probe does: the first paragraph of its docstring, none where there is none."""
+    return " ".join((type(probe).__doc__ or "").strip().split("\n\n")[0].split())
 
 
 def items_table() -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ullage.probes.base import PackagedProbe, drawn
 from ullage.probes.draw import Draw
 from ullage.probes.jsonl import Record
@@ -11,9 +13,21 @@ from ullage.probes.reading import choice_item
 
 
 class ChoiceProbe(PackagedProbe):
-    """Asks choice questions; probes differ in how, and in what they make of the answer."""
+    """Asks choice questions; probes differ in how, and in what they make of the answer.
+
+    All of them put the same questions, so that one need not ask again what another has asked.
+    """
 
     families = CHOICE_FAMILIES
+
+    def item(self, seed: int, index: int) -> Item:
+        """Item `index` of the stream that these probes have in common."""
+        draw = Draw(seed, "choice", index, len(self.families))
+        return replace(
+            self.make(draw),
+            id=f"{self.name}/{seed}/{index:06d}",
+            family=f"{self.name}:{self.families[draw.family]}",
+        )
 
     def make(self, draw: Draw) -> Item:
         """A question with four options."""

@@ -179,16 +179,29 @@ def resolve(config: Config, root: Path) -> dict[str, Probe]:
             raise InputError(f"items: no probe '{name}'; {did_you_mean(name, names())}")
     probes: dict[str, Probe] = {}
     for target in scenario.targets:
-        name = target.probe
-        if name not in probes:
-            if name in tasks:
-                probes[name] = TaskProbe(tasks[name], _path(root, tasks[name].file))
-            elif name in config.items:
-                probes[name] = with_items(get_probe(name), _path(root, config.items[name]))
-            else:
-                probes[name] = _without_items(_get(name, (*names(), *tasks)))
-        _check_metric(target, probes[name])
+        if target.probe not in probes:
+            probes[target.probe] = configured(target.probe, config, root)
+        _check_metric(target, probes[target.probe])
     return probes
+
+
+def configured(name: str, config: Config, root: Path) -> Probe:
+    """A probe or task by name, with the items that the configuration has for it.
+
+    Args:
+        name: of a probe, or of a task of the configuration.
+        config: the configuration.
+        root: folder of the configuration file, which its paths are relative to.
+
+    Raises:
+        InputError: there is none of that name, or its file is unfit.
+    """
+    tasks = {task.name: task for task in config.tasks}
+    if name in tasks:
+        return TaskProbe(tasks[name], _path(root, tasks[name].file))
+    if name in config.items:
+        return with_items(get_probe(name), _path(root, config.items[name]))
+    return _without_items(_get(name, (*names(), *tasks)))
 
 
 def _path(root: Path, reference: str) -> Path:

@@ -210,23 +210,24 @@ def to_markdown(report: Report) -> str:
     ]
     if told:
         blocks += ["What did not hold:", "\n".join(told)]
-    dimensions = list(_by_dimension(report))
-    blocks += ["Planted against reported. " + _MATRIX]
-    blocks.append(
-        "\n".join(
-            [
-                _row(("the student …", *dimensions)),
-                _row(("---", *["---:"] * len(dimensions))),
-                *(
-                    _row((DAMAGES[damage].summary, *(f"{shares[d]:.0%}" for d in dimensions)))
-                    for damage, shares in report.matrix.items()
-                ),
-            ]
-        )
-    )
+    blocks += ["Planted against reported. " + _MATRIX, matrix_to_markdown(report)]
     if report.organisms:
         blocks += ["Really distilled students:", _organism_rows(report.organisms)]
     return "\n\n".join(blocks) + "\n"
+
+
+def matrix_to_markdown(report: Report) -> str:
+    """What was planted against what was reported; bold where metrics are meant to see it."""
+    dimensions = _by_dimension(report)
+    meant = {(m.damage, name) for name, metrics in dimensions.items() for m in metrics}
+    rows = [_row(("the student …", *dimensions)), _row(("---", *["---:"] * len(dimensions)))]
+    for damage, shares in report.matrix.items():
+        cells = [
+            f"**{shares[name]:.0%}**" if (damage, name) in meant else f"{shares[name]:.0%}"
+            for name in dimensions
+        ]
+        rows.append(_row((DAMAGES[damage].summary, *cells)))
+    return "\n".join(rows)
 
 
 def _organism_rows(organisms: Sequence[OrganismResult]) -> str:
