@@ -19,8 +19,11 @@ from ullage.cli_common import (
     print_json,
     read_place,
 )
+from ullage.export_cli import export_statement, log_statement
 
-statement_app = typer.Typer(help="Read, compare, sign, accept and verify statements.")
+statement_app = typer.Typer(help="Read, compare, sign, accept, verify and export statements.")
+statement_app.command("export")(export_statement)
+statement_app.command("log")(log_statement)
 
 SigningKey = Annotated[
     str | None,
