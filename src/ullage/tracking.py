@@ -6,24 +6,31 @@ statement stand beside them. Both libraries are imported only here, where one is
 
 from __future__ import annotations
 
+import os
+import re
 import tempfile
+import time
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
 from ullage.errors import InfrastructureError, InputError
+from ullage.models.secrets import REDACTED
 from ullage.signing import NAME as SIGNED
 from ullage.statement.acceptance import FOLDER
 from ullage.statement.exports.formats import Tracker
 from ullage.statement.exports.rows import Row, rows
 from ullage.statement.exports.snapshot import Snapshot, shown
 from ullage.statement.exports.tables import findings_table, to_csv
+from ullage.statement.sanitise import visible
 from ullage.statement.store import NAMES
 
 _NUMBERS = ("loss", "low", "high", "margin", "teacher", "student")
 _WORDS = ("verdict", "severity", "gate", "consent", "accepted_by", "accepted_until")
 
 
+_BATCH = 1_000
+"""Most numbers that MLflow takes at once."""
 _INSTALL = {Tracker.MLFLOW: "mlflow-skinny", Tracker.WANDB: "wandb"}
 
 
@@ -50,11 +57,10 @@ def log(snapshot: Snapshot, path: Path, tracker: Tracker, project: str) -> str:
             findings = Path(scratch) / "findings.csv"
             findings.write_bytes(to_csv(findings_table(rows(snapshot))))
             return log_to(snapshot, [*files(path), ("", findings)], project)
-    except Exception as error:  # whatever the library raises; its text may repeat an address or key
+    except Exception as error:  # whatever the library raises
         raise InfrastructureError(
-            f"{tracker}: did not take the run ({type(error).__name__}); check where it is told to "
-            "log to, and that you are logged in there"
-        ) from error
+            f"{tracker}: did not take the run: {_told(error)}; mend that, and log it again"
+        ) from None
 
 
 def require(tracker: Tracker) -> None:
@@ -108,20 +114,36 @@ def files(path: Path) -> Iterator[tuple[str, Path]]:
     yield from ((FOLDER, one) for one in sorted((path.parent / FOLDER).glob("*.json")))
 
 
+def _told(error: Exception) -> str:
+    """What a library said was wrong, without the secrets it may repeat."""
+    text = re.sub(r"//[^/@\s]+@", "//", str(error) or type(error).__name__)
+    for name, value in os.environ.items():
+        if re.search("KEY|TOKEN|PASSWORD|SECRET", name) and value:
+            text = text.replace(value, REDACTED)
+    return visible(" ".join(text.split()), limit=300).rstrip(".")
+
+
 def _judged(snapshot: Snapshot) -> list[Row]:
     return [row for row in rows(snapshot) if row.target]
 
 
 def _to_mlflow(snapshot: Snapshot, beside: list[tuple[str, Path]], project: str) -> str:
-    import mlflow
+    from mlflow import MlflowClient
+    from mlflow.entities import Metric
 
-    mlflow.set_experiment(project)
-    with mlflow.start_run(run_name=shown(snapshot.statement.name)) as run:
-        mlflow.log_metrics(metrics(snapshot))
-        mlflow.set_tags(tags(snapshot))
-        for folder, file in beside:
-            mlflow.log_artifact(str(file), folder or None)
-        return str(run.info.run_id)
+    # The client, not `mlflow.start_run`: that would also keep the user's name and the program.
+    client = MlflowClient()
+    experiment = client.get_experiment_by_name(project)
+    place = experiment.experiment_id if experiment else client.create_experiment(project)
+    run = client.create_run(place, run_name=shown(snapshot.statement.name), tags=tags(snapshot))
+    now = int(time.time() * 1000)
+    numbers = [Metric(name, value, now, 0) for name, value in metrics(snapshot).items()]
+    for start in range(0, len(numbers), _BATCH):
+        client.log_batch(run.info.run_id, metrics=numbers[start : start + _BATCH])
+    for folder, file in beside:
+        client.log_artifact(run.info.run_id, str(file), folder or None)
+    client.set_terminated(run.info.run_id)
+    return str(run.info.run_id)
 
 
 def _to_wandb(snapshot: Snapshot, beside: list[tuple[str, Path]], project: str) -> str:
@@ -130,7 +152,7 @@ def _to_wandb(snapshot: Snapshot, beside: list[tuple[str, Path]], project: str) 
     # It would also send the command line, the program, the repository and the machine's load.
     quiet = wandb.Settings(
         console="off", disable_git=True, disable_code=True, disable_job_creation=True,
-        x_disable_meta=True, x_disable_stats=True, silent=True,
+        x_disable_meta=True, x_disable_stats=True, x_save_requirements=False, silent=True,
     )  # fmt: skip
     with wandb.init(
         project=project,
