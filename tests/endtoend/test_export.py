@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import importlib
 import io
 import json
 import os
@@ -247,8 +248,7 @@ def wandb_records(content: bytes) -> Iterator[bytes]:
 
 
 def test_wandb_holds_the_statement(run: Path, snapshot: Snapshot, tmp_path: Path) -> None:
-    from wandb.proto import wandb_internal_pb2
-
+    forms = importlib.import_module("wandb.proto.wandb_internal_pb2")
     places = ("WANDB_DIR", "WANDB_DATA_DIR", "WANDB_CACHE_DIR", "WANDB_CONFIG_DIR")
     environ = {name: str(tmp_path) for name in places}
     said = log(run, "wandb", tmp_path, WANDB_MODE="offline", WANDB_API_KEY="k" * 40, **environ)
@@ -258,7 +258,7 @@ def test_wandb_holds_the_statement(run: Path, snapshot: Snapshot, tmp_path: Path
     words: dict[str, object] = {}
     names: set[str] = set()
     for data in wandb_records(file.read_bytes()):
-        record = wandb_internal_pb2.Record()
+        record = forms.Record()
         record.ParseFromString(data)
         numbers |= {
             "/".join(one.nested_key) or one.key: json.loads(one.value_json)
