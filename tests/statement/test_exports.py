@@ -127,6 +127,16 @@ def test_a_model_is_named_without_the_folders_that_lead_to_it(tmp_path: Path) ->
         assert snapshot_of(tmp_path, changed).name("student") == name
 
 
+@pytest.mark.parametrize("form", Format)
+def test_no_export_holds_what_a_model_said(accepted: Snapshot, form: Format) -> None:
+    said = statements.example().replies["student"][0].content
+    assert said in accepted.statement.model_dump_json()
+    made = exported(accepted, Path("unused"), form, items=False, publication=NOBODY)
+    text = str(pq.read_table(io.BytesIO(made)).to_pylist()) if form == "parquet" else made.decode()
+    assert "clarify.clarifies" in text
+    assert said not in text
+
+
 # -------------------------------------------------------------------------------------- tables
 
 
