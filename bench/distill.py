@@ -271,7 +271,7 @@ def fill(folder: Path) -> dict[str, float]:
 
     from ullage.distill.cache import stats
     from ullage.distill.cached import fill as fill_cache
-    from ullage.distill.engine import Stop
+    from ullage.distill.stopping import Stop
 
     batches = torch.load(folder / "batches.pt")
     teacher, rows = online(folder), [row for ids in batches for row in examples(ids)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,6 +20,9 @@ from ullage.cli_common import (
     read_place,
 )
 from ullage.export_cli import export_statement, log_statement
+
+if TYPE_CHECKING:
+    from ullage.statement.document import Statement
 
 statement_app = typer.Typer(help="Read, compare, sign, accept, verify and export statements.")
 statement_app.command("export")(export_statement)
@@ -49,6 +52,14 @@ Beside = Annotated[
     Path, typer.Argument(help="A run folder or a statement.json.", metavar="STATEMENT")
 ]
 HERE = Path()
+
+
+class Cost(StrEnum):
+    """As `ullage.statement.frontier.Cost`, which is not loaded to show help."""
+
+    WEIGHTS = "weights"
+    TOKENS = "tokens"
+    MONEY = "money"
 
 
 class View(StrEnum):
@@ -121,6 +132,80 @@ def diff(
         sys.stdout.write(compared.to_json())
     else:
         render(compared, open_console(stderr=False))
+
+
+@statement_app.command("chain")
+def chain(
+    places: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Run folders or statement.json files, in the order the models were made.",
+            metavar="STATEMENT...",
+        ),
+    ],
+    json_: Json = False,
+) -> None:
+    """Tell apart what each step took, from the teacher to the last student."""
+    from itertools import pairwise
+
+    from ullage.differences import paired_differences
+    from ullage.statement.chain import chain as take_apart
+    from ullage.statement.lineage_terminal import render_chain
+
+    read = [read_place(place) for place in places]
+    paired = [paired_differences(one, other) for one, other in pairwise(read)]
+    told = take_apart(_labelled(read), paired)
+    if json_:
+        sys.stdout.write(told.to_json())
+    else:
+        render_chain(told, open_console(stderr=False))
+
+
+@statement_app.command("frontier")
+def frontier(
+    places: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Run folders or statement.json files about students of one teacher.",
+            metavar="STATEMENT...",
+        ),
+    ],
+    cost: Annotated[
+        Cost | None,
+        typer.Option("--cost", help="What they cost.  [default: the first of these that all tell]"),
+    ] = None,
+    html: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Write the picture there.")
+    ] = None,
+    json_: Json = False,
+) -> None:
+    """Hold several students of one teacher against what they cost."""
+    from ullage.files import write_whole
+    from ullage.statement.frontier import Cost as FrontierCost
+    from ullage.statement.frontier import frontier as hold
+    from ullage.statement.frontier_page import to_html
+    from ullage.statement.lineage_terminal import render_frontier
+
+    told = hold(
+        _labelled([read_place(place) for place in places]), FrontierCost(cost) if cost else None
+    )
+    if html is not None:
+        write_whole(html, to_html(told).encode())
+    if json_:
+        sys.stdout.write(told.to_json())
+    else:
+        render_frontier(told, open_console(stderr=False))
+
+
+def _labelled(read: list[tuple[Statement, Path]]) -> list[tuple[str, Statement]]:
+    """Statements with what tells them apart: names of audits, of run folders, or their places."""
+    for names in (
+        [statement.name for statement, _ in read],
+        [path.resolve().parent.name for _, path in read],
+    ):
+        if len(set(names)) == len(names) and all(names):
+            return [(name, statement) for name, (statement, _) in zip(names, read, strict=True)]
+    return [(f"{at}", statement) for at, (statement, _) in enumerate(read, 1)]
 
 
 @statement_app.command("keygen")

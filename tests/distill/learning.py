@@ -11,11 +11,12 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from ullage.distill.cache import About, Compressor
 from ullage.distill.cached import CachedTeacher, fill
 from ullage.distill.divergences import forward_kl
-from ullage.distill.engine import RowOrder, Stop
 from ullage.distill.module import DistillationModule, LogitsTeacher, Teacher
 from ullage.distill.objectives import Objective, cross_entropy_term, divergence_term
+from ullage.distill.order import RowOrder
 from ullage.distill.rendering import Example, render
 from ullage.distill.rows import read_rows
+from ullage.distill.stopping import Stop
 from ullage.distill.vocabulary import align_vocabularies
 from ullage.lab.corpus import write_corpus
 from ullage.lab.evaluate import TEACHER

@@ -10,7 +10,6 @@ torch = pytest.importorskip("torch")
 
 from tests.distill.recipes import objective  # noqa: E402
 from tests.distill.test_layers import build  # noqa: E402
-from ullage.distill.engine import RowOrder  # noqa: E402
 from ullage.distill.module import (  # noqa: E402
     DistillationModule,
     LogitsTeacher,
@@ -18,6 +17,7 @@ from ullage.distill.module import (  # noqa: E402
     require_plain_head,
 )
 from ullage.distill.objectives import IGNORED  # noqa: E402
+from ullage.distill.order import RowOrder  # noqa: E402
 from ullage.distill.rendering import Example  # noqa: E402
 from ullage.distill.vocabulary import align_vocabularies  # noqa: E402
 from ullage.errors import InputError  # noqa: E402

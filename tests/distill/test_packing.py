@@ -24,8 +24,8 @@ from transformers import (  # noqa: E402
 )
 
 from tests.distill import making  # noqa: E402
-from ullage.distill.engine import RowOrder  # noqa: E402
 from ullage.distill.module import trunk  # noqa: E402
+from ullage.distill.order import RowOrder  # noqa: E402
 from ullage.distill.packing import pack, packed_trunk, require_blind_rows  # noqa: E402
 from ullage.errors import InputError  # noqa: E402
 

@@ -21,7 +21,7 @@ from hypothesis import strategies as st  # noqa: E402
 from safetensors.torch import load_file  # noqa: E402
 
 from tests.distill import laboratory, making  # noqa: E402
-from ullage.distill.engine import BLANK, RowOrder  # noqa: E402
+from ullage.distill.order import BLANK, RowOrder  # noqa: E402
 from ullage.distill.processes import Processes  # noqa: E402
 from ullage.distill.recipe import require_one_process, resolve_recipe  # noqa: E402
 from ullage.errors import InputError  # noqa: E402

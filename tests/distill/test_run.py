@@ -23,8 +23,8 @@ from tests.distill.killing import (  # noqa: E402
 )
 from tests.support.server import LoopbackServer  # noqa: E402
 from ullage.distill import DistillResult, run_distill  # noqa: E402
-from ullage.distill.engine import last_checkpoint  # noqa: E402
 from ullage.distill.result import Progress, Stopped  # noqa: E402
+from ullage.distill.resume import last_checkpoint  # noqa: E402
 from ullage.errors import InputError  # noqa: E402
 
 pytestmark = pytest.mark.local

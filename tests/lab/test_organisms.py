@@ -84,6 +84,10 @@ def test_it_is_made_by_distill_and_found_again(making: Making, cache: Path) -> N
 def test_another_recipe_has_another_folder(making: Making, cache: Path) -> None:
     one = prepare(ORGANISMS["clean"], making=making)
     assert prepare(ORGANISMS["clean"], making=making) == one
+    spelt_out = {**making.settings, "packing": Distill.model_fields["packing"].default}
+    assert prepare(ORGANISMS["clean"], making=replace(making, settings=spelt_out)) == one, (
+        "what is left to a default is part of the recipe"
+    )
     others = {
         prepare(ORGANISMS["clean"], making=replace(making, seed=1)),
         prepare(ORGANISMS["clean"], making=replace(making, settings={"max_steps": 4})),

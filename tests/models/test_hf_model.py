@@ -74,6 +74,8 @@ def test_it_says_what_it_is(tiny_model_dir: Path) -> None:
     assert model.access == {Access.TEXT, Access.LOGPROBS, Access.WEIGH}
     assert model.deterministic and not model.keyed_by_item and model.window > 1
     assert model.description["dtype"] == "float32" and model.description["batch_invariant"]
+    (weights,) = tiny_model_dir.glob("*.safetensors")
+    assert model.description["weight_bytes"] == weights.stat().st_size
     half = HfModel(str(tiny_model_dir), HfOptions(dtype="bfloat16"), Path())
     assert half.description["batch_invariant"] is False
     json.dumps([dict(model.description), dict(half.description)])

@@ -24,7 +24,6 @@ from ullage.distill.cache.ahead import Ahead, Awaited
 from ullage.distill.cache.manifest import FILE, read_manifest
 from ullage.distill.cache.rebuild import as_signal
 from ullage.distill.chunked import TeacherAt
-from ullage.distill.engine import Stop
 from ullage.distill.job import Job
 from ullage.distill.learnt import rendered
 from ullage.distill.ledger import digest
@@ -33,6 +32,7 @@ from ullage.distill.objectives import IGNORED
 from ullage.distill.rendering import Example, render
 from ullage.distill.result import Progress, Report, Stopped
 from ullage.distill.sparse import Background
+from ullage.distill.stopping import Stop
 from ullage.errors import InputError
 
 _LARGER = 4

@@ -1,25 +1,21 @@
-"""Training on transformers' Trainer: order of rows, checkpoints, progress, stopping cleanly."""
+"""Training on transformers' Trainer: steps, checkpoints, progress."""
 
 from __future__ import annotations
 
 import json
 import math
-import shutil
-import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import torch
 from accelerate.utils import send_to_device
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch.utils.data import Sampler
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 from transformers.integrations.integration_utils import TensorBoardCallback
@@ -29,143 +25,20 @@ from transformers.trainer_callback import TrainerState
 from ullage.config.models import Distill
 from ullage.distill.checkpoint import quiet
 from ullage.distill.lora import additions, is_adapted
+from ullage.distill.measuring import Tally
 from ullage.distill.module import Batch, DistillationModule
 from ullage.distill.muon import Muon
-from ullage.distill.objectives import Objective, label_counts
+from ullage.distill.objectives import label_counts
+from ullage.distill.order import BLANK, RowOrder
 from ullage.distill.own import OwnWords
 from ullage.distill.processes import ALONE, Processes
 from ullage.distill.recipe import planned_steps
 from ullage.distill.rendering import Example
 from ullage.distill.result import Progress, Report, Stopped
+from ullage.distill.resume import BESIDE, last_checkpoint, load_beside, step_of, under
+from ullage.distill.stopping import Stop
 from ullage.errors import InfrastructureError, InputError
 
-
-class Stop:
-    """A wish to stop, asked for by Ctrl-C or a terminating signal."""
-
-    wanted = False
-
-
-@contextmanager
-def stop_on_signal() -> Iterator[Stop]:
-    """Turn the first SIGINT or SIGTERM into a wish, so that a step ends and is saved.
-
-    A second one does what it always did. Outside the main thread signals are left alone.
-    """
-    stop = Stop()
-    previous: dict[signal.Signals, Any] = {}
-
-    def restore() -> None:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
-
-    def note(_number: int, _frame: FrameType | None) -> None:
-        stop.wanted = True
-        restore()
-
-    try:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            previous[number] = signal.signal(number, note)
-    except ValueError:
-        previous.clear()
-    try:
-        yield stop
-    finally:
-        restore()
-
-
-BLANK = -1
-"""A row with nothing to learn. The last of a dataset's rows, by its index as by its name."""
-
-_POOL = 32
-"""Batches whose rows are sorted by length together."""
-
-
-class RowOrder(Sampler[int]):
-    """Rows in random order, similar lengths together: a pure function of seed and epoch.
-
-    Trainer's own grouping draws from the global generator, which a resumed epoch cannot replay.
-    """
-
-    def __init__(
-        self,
-        lengths: Sequence[int],
-        batch_size: int,
-        seed: int,
-        announce: Callable[[list[int]], None] | None = None,
-        *,
-        grouped: bool = True,
-        multiple: int = 1,
-    ) -> None:
-        """Order rows.
-
-        Args:
-            lengths: of the rows, in tokens.
-            batch_size: rows of a step.
-            seed: of the order.
-            announce: told the rows of an epoch as it begins.
-            grouped: whether rows of similar length share a batch.
-            multiple: the number of rows is filled up to one of it with `BLANK`, so that each of
-                several processes has as many batches.
-        """
-        self._pool = batch_size * (_POOL if grouped else 1)
-        self._announce = announce
-        self._lengths = lengths
-        self._batch_size = batch_size
-        self._seed = seed
-        self._blanks = -len(lengths) % multiple
-        self._epoch = 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose which epoch's order comes next."""
-        self._epoch = epoch
-
-    def __len__(self) -> int:
-        return len(self._lengths) + self._blanks
-
-    def __iter__(self) -> Iterator[int]:
-        generator = torch.Generator().manual_seed((self._seed << 20) + self._epoch)
-        order = torch.randperm(len(self._lengths), generator=generator).tolist()
-        batches = []
-        for start in range(0, len(order), self._pool):
-            rows = sorted(order[start : start + self._pool], key=lambda row: -self._lengths[row])
-            batches += [
-                rows[first : first + self._batch_size]
-                for first in range(0, len(rows), self._batch_size)
-            ]
-        # A short batch anywhere but last would shift every batch after it.
-        whole = [batch for batch in batches if len(batch) == self._batch_size]
-        short = [batch for batch in batches if len(batch) < self._batch_size]
-        shuffled = torch.randperm(len(whole), generator=generator).tolist()
-        rows = [row for batch in [*(whole[index] for index in shuffled), *short] for row in batch]
-        rows += [BLANK] * self._blanks
-        if self._announce is not None:
-            self._announce(rows)
-        yield from rows
-
-
-@dataclass(slots=True)
-class Tally:
-    """Sums of loss terms over labels since the last `take`."""
-
-    sums: dict[str, float] = field(default_factory=dict)
-    labels: list[int] = field(default_factory=lambda: [0, 0, 0])
-    """As `label_counts` has them."""
-
-    def add(self, outputs: dict[str, torch.Tensor], labels: torch.Tensor) -> None:
-        """Count one batch and its `label_counts`."""
-        for name, value in outputs.items():
-            if name != "loss":
-                self.sums[name] = self.sums.get(name, 0.0) + float(value)
-        self.labels = [sum(both) for both in zip(self.labels, labels.tolist(), strict=True)]
-
-    def means(self, objective: Objective) -> dict[str, float]:
-        """Each term per label it counts at."""
-        return objective.mean(self.sums, self.labels)
-
-
-_BESIDE = "beside.safetensors"
-"""In a checkpoint: what is trained beside the student and is no part of it, or is added to it."""
 HELD_OUT = "held_out_"
 """What names in the Trainer's log begin with that are measured on held-out rows."""
 _COUNTED = "counted.json"
@@ -332,12 +205,12 @@ class DistillationTrainer(Trainer):
             with quiet():
                 module.student.save_pretrained(
                     folder,
-                    state_dict=None if state_dict is None else _under("student.", weights),
+                    state_dict=None if state_dict is None else under("student.", weights),
                     is_main_process=self.args.should_save,
                 )
-        beside = _under("inner.", weights) | additions(weights)
+        beside = under("inner.", weights) | additions(weights)
         if beside and self.args.should_save:
-            save_file(beside, folder / _BESIDE)
+            save_file(beside, folder / BESIDE)
         if self.args.should_save:
             counted = {"clipped": self.clipped, "clamped": self.clamped}
             (folder / _COUNTED).write_text(json.dumps(counted), encoding="utf-8")
@@ -502,7 +375,7 @@ def train(
     watch.trainer = trainer
     last = processes.first(lambda: last_checkpoint(checkpoints))
     _require_whole_weights(trainer, recipe)
-    resumed_from = 0 if last is None else _step_of(last)
+    resumed_from = 0 if last is None else step_of(last)
     if last is not None and resumed_from == steps:
         # The Trainer would take one more step before it saw that none was left.
         trainer._load_from_checkpoint(str(last))
@@ -550,52 +423,6 @@ def _trained(
     )
 
 
-@torch.no_grad()
-def mean_terms(
-    module: DistillationModule,
-    examples: Sequence[Example],
-    recipe: Distill,
-    *,
-    stop: Stop,
-    report: Callable[[int, int], None] | None = None,
-) -> dict[str, float]:
-    """Each term and their weighted sum ``loss``, per supervised token, over some rows.
-
-    Args:
-        module: in any mode; left in eval mode, and with the weights of the last step.
-        examples: rows to measure on; batched by length, so the result depends on nothing else.
-        recipe: for precision and batch size.
-        stop: looked at between batches.
-        report: called with (rows done, rows in all).
-
-    Raises:
-        Stopped: asked to; nothing is kept of a half-done measurement.
-        InputError: a term is not finite.
-    """
-    module.eval()
-    # Those of the end, also for what came before it: only so are the two sums comparable.
-    module.at(1.0)
-    device = next(module.parameters()).device
-    ordered = sorted(examples, key=lambda example: (len(example.ids), example.ids))
-    tally = Tally()
-    module.expect(ordered)
-    for start in range(0, len(ordered), recipe.batch_size):
-        if stop.wanted:
-            raise Stopped("stopped while measuring; run the same command to go on")
-        batch = send_to_device(module.collate(ordered[start : start + recipe.batch_size]), device)
-        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=recipe.dtype == "bfloat16"):
-            tally.add(module(**batch), label_counts(batch["labels"], batch["rationale"]))
-        if report is not None:
-            report(min(start + recipe.batch_size, len(ordered)), len(ordered))
-    means = tally.means(module.objective)
-    if not all(math.isfinite(value) for value in means.values()):
-        raise InputError(
-            f"distill: the loss on {len(ordered)} rows that are measured is {means}; use dtype: "
-            "float32, or another divergence"
-        )
-    return {"loss": module.objective.loss(means), **means}
-
-
 def _shown(recipe: Distill, logs: Path | None, processes: Processes) -> list[TrainerCallback]:
     """TensorBoard's callback, told where to write: its own choice is thrown away in the end."""
     if "tensorboard" not in recipe.report_to or not processes.is_first:
@@ -630,47 +457,6 @@ def _require_whole_weights(trainer: DistillationTrainer, recipe: Distill) -> Non
             f"accelerate's configuration: fsdp_state_dict_type is {plugin.state_dict_type}, and a "
             "student is one whole; set FULL_STATE_DICT"
         )
-
-
-def last_checkpoint(folder: Path) -> Path | None:
-    """The newest whole checkpoint; torn ones (killed while writing) are removed.
-
-    The Trainer writes ``trainer_state.json`` last, so one that parses says the rest is there.
-    """
-    whole = []
-    for path in folder.glob("checkpoint-*"):
-        try:
-            json.loads((path / "trainer_state.json").read_bytes())
-        except (OSError, ValueError):
-            shutil.rmtree(path, ignore_errors=True)
-            continue
-        whole.append(path)
-    return max(whole, key=_step_of, default=None)
-
-
-def load_beside(module: DistillationModule, checkpoint: Path) -> None:
-    """Take up what is trained beside the student."""
-    beside = checkpoint / _BESIDE
-    if beside.exists():
-        weights = load_file(beside)
-        added = additions(weights)
-        module.load_state_dict(added, strict=False)
-        module.inner.load_state_dict(
-            {name: tensor for name, tensor in weights.items() if name not in added}
-        )
-
-
-def _under(prefix: str, weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Weights of one part of the module, by the names they have within it."""
-    return {
-        name.removeprefix(prefix): tensor
-        for name, tensor in weights.items()
-        if name.startswith(prefix)
-    }
-
-
-def _step_of(checkpoint: Path) -> int:
-    return int(checkpoint.name.rpartition("-")[2])
 
 
 def _collate_rows(module: DistillationModule, numbered: Sequence[tuple[int, Example]]) -> Batch:

@@ -20,18 +20,12 @@ from ullage.distill.account import account
 from ullage.distill.cached import CachedTeacher
 from ullage.distill.checkpoint import finished_folder, load_model, save_model
 from ullage.distill.crossing import Crossing
-from ullage.distill.engine import (
-    Stop,
-    Trained,
-    load_beside,
-    mean_terms,
-    stop_on_signal,
-    train,
-)
+from ullage.distill.engine import Trained, train
 from ullage.distill.job import Job, identity
 from ullage.distill.learnt import RenderedRows, rendered
 from ullage.distill.loaded import LoadedTeacher
 from ullage.distill.lora import ADAPTER, adapt, fold, trained_parameters
+from ullage.distill.measuring import mean_terms
 from ullage.distill.module import (
     Batch,
     DistillationModule,
@@ -42,7 +36,9 @@ from ullage.distill.own import OwnWords, Writer, turn_ends
 from ullage.distill.packing import require_blind_rows
 from ullage.distill.rendering import Example, render
 from ullage.distill.result import Progress, Report, Stage
+from ullage.distill.resume import load_beside
 from ullage.distill.signals import IN_WORDS
+from ullage.distill.stopping import Stop, stop_on_signal
 from ullage.distill.students import load_base, make_base
 from ullage.distill.teaching import crossing_of, teacher_of
 from ullage.distill.terms import build_objective

@@ -7,12 +7,12 @@ from typing import Any
 
 from ullage.distill.cached import CachedTeacher, about, fill, is_filled
 from ullage.distill.crossing import Crossing
-from ullage.distill.engine import Stop
 from ullage.distill.job import Job
 from ullage.distill.loaded import LoadedTeacher
 from ullage.distill.module import LogitsTeacher, Teacher
 from ullage.distill.rendering import Example
 from ullage.distill.result import Report
+from ullage.distill.stopping import Stop
 from ullage.distill.students import aligned
 from ullage.models.hf.load import pick_device
 

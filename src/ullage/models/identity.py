@@ -101,6 +101,16 @@ def file_identity(path: Path, *, extra: Mapping[str, Any]) -> str:
     return _identity({"file": file_digest(path), "extra": dict(extra)})
 
 
+def weight_bytes(path: Path) -> int:
+    """Size of the weight files of a checkpoint folder, or of a model that is one file.
+
+    Raises:
+        InputError: as `folder_identity`.
+    """
+    files = _weight_files(path) if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files)
+
+
 def identity_files(path: Path) -> dict[str, Path]:
     """The files that an identity is made of, by their name: of a checkpoint folder, or of a file.
 

@@ -183,10 +183,10 @@ def compare(
     Raises:
         InputError: they are about different teachers, or their targets differ.
     """
-    obstacles = list(_obstacles(first, second))
-    if obstacles and not force:
+    reasons = obstacles(first, second)
+    if reasons and not force:
         raise InputError(
-            f"the statements cannot be compared: {'; '.join(obstacles)}; "
+            f"the statements cannot be compared: {'; '.join(reasons)}; "
             "judge both under the same targets and teacher, or give --force"
         )
     before = {finding.id: finding for finding in first.findings}
@@ -207,7 +207,7 @@ def compare(
         summary=tuple(_summary(targets, labels)),
         targets=tuple(targets),
         counts={str(change): counts[change] for change in Change},
-        differences=(*obstacles, *_differences(first, second)),
+        differences=(*reasons, *_differences(first, second)),
     )
 
 
@@ -235,10 +235,10 @@ def labels(first: Statement, second: Statement, paths: tuple[Path, Path]) -> tup
     return "A", "B"
 
 
-def _obstacles(first: Statement, second: Statement) -> list[str]:
+def obstacles(first: Statement, second: Statement) -> list[str]:
     """Why verdicts of these two are not about the same thing."""
     found = []
-    if _identity(first, "teacher") != _identity(second, "teacher"):
+    if identity(first, "teacher") != identity(second, "teacher"):
         found.append("their teachers are different models")
     if first.scenario.name != second.scenario.name:
         names = (sanitise.terminal(s.scenario.name) for s in (first, second))
@@ -258,7 +258,7 @@ def _obstacles(first: Statement, second: Statement) -> list[str]:
 def _differences(first: Statement, second: Statement) -> list[str]:
     """What does not stand in the way, and should be known."""
     found = []
-    if _identity(first, "student") == _identity(second, "student"):
+    if identity(first, "student") == identity(second, "student"):
         found.append("the student is the same model in both")
     shared = first.probes.keys() & second.probes.keys()
     if moved := sorted(n for n in shared if first.probes[n].source != second.probes[n].source):
@@ -334,12 +334,13 @@ def _side(statement: Statement, label: str) -> Side:
     return Side(
         label=label,
         name=statement.name,
-        student=_identity(statement, "student"),
+        student=identity(statement, "student"),
         exit_code=statement.exit_code,
     )
 
 
-def _identity(statement: Statement, arm: str) -> str | None:
+def identity(statement: Statement, arm: str) -> str | None:
+    """Of the model that an arm is; None where there is no such arm."""
     return statement.arms[arm].identity if arm in statement.arms else None
 
 

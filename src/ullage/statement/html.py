@@ -40,13 +40,13 @@ def to_html(statement: Statement, found: Mapping[str, Consent] | None = None) ->
         statement: what is shown.
         found: what became of the consent to each target.
     """
-    style, policy = _style()
+    css, policy = style()
     found = found or {}
     groups = words.by_dimension(statement.findings)
     shown = [finding for group in groups.values() for finding in group]
-    return _template().render(
+    return template("statement.html.j2").render(
         s=statement,
-        style=style,
+        style=css,
         policy=policy,
         outcome=outcome_sentence(statement),
         gate_told=gate_sentence(statement),
@@ -146,7 +146,8 @@ def _finalize(value: Any) -> Markup:
 
 
 @cache
-def _template() -> jinja2.Template:
+def template(name: str) -> jinja2.Template:
+    """One of our templates, in which all that is not our own markup is hostile text."""
     environment = jinja2.Environment(
         autoescape=True,
         undefined=jinja2.StrictUndefined,
@@ -155,11 +156,11 @@ def _template() -> jinja2.Template:
         lstrip_blocks=True,
     )
     environment.globals["say"] = said
-    return environment.from_string(_resource("statement.html.j2"))
+    return environment.from_string(_resource(name))
 
 
 @cache
-def _style() -> tuple[Markup, str]:
+def style() -> tuple[Markup, str]:
     """The style sheet, and the policy that allows it (by hash), `data:` images and nothing else."""
     css = _resource("statement.css")
     digest = base64.b64encode(hashlib.sha256(css.encode()).digest()).decode()

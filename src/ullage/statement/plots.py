@@ -35,7 +35,7 @@ def _attribute(value: str | float | None) -> str:
     return f"{value:.2f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
 
 
-def _picture(
+def picture(
     id_: str, title: str, description: str, width: float, height: float, *body: Markup, kind: str
 ) -> Markup:
     """An SVG that a screen reader announces by its title and description."""
@@ -155,7 +155,7 @@ def interval_plot(finding: Finding, shared: Axis, id_: str) -> Markup:
         description = (
             f"Loss {interval(finding.loss, digits)} against a margin of {number(margin, digits)}."
         )
-    return _picture(
+    return picture(
         id_, f"{finding.id}: {label}", description, _ROW_WIDTH, _ROW_HEIGHT, *body, kind="interval"
     )
 
@@ -218,14 +218,15 @@ def count_bar(counts: Mapping[Verdict, int]) -> Markup:
         for verdict, word in VERDICTS.items()
         if counts.get(verdict)
     )
-    svg = _picture(
+    svg = picture(
         "counts", f"Verdicts of {several(total, 'target')}", told, width, height, *parts, kind="bar"
     )
     return svg.replace(Markup(' role="img"'), Markup(' preserveAspectRatio="none" role="img"'), 1)
 
 
-_SIDE, _LEFT, _TOP = 280, 46, 14
-_PICTURE_WIDTH = 410
+SIDE, LEFT, TOP = 280, 46, 14
+"""Of the frame within a square picture."""
+PICTURE_WIDTH = 410
 _SHAPES = {
     "teacher": "M0 -7L2 -2.2L7 -2.2L3 1.2L4.6 6.4L0 3.4L-4.6 6.4L-3 1.2L-7 -2.2L-2 -2.2Z",
     "teacher_again": "M0 -6V6M-5.2 -3L5.2 3M5.2 -3L-5.2 3",
@@ -256,41 +257,41 @@ def arm_icon(arm: str) -> Markup:
 def scatter(standings: Sequence[Standing]) -> Markup:
     """Performance (x) against capability kept (y), both from 0 to 100 %, a labelled mark an arm."""
     placed = [
-        (s, _LEFT + _SIDE * s.performance, _TOP + _SIDE * (1 - s.capability))
+        (s, LEFT + SIDE * s.performance, TOP + SIDE * (1 - s.capability))
         for s in standings
         if s.performance is not None and s.capability is not None
     ]
-    bottom = _TOP + _SIDE
-    parts = [tag("rect", x=_LEFT, y=_TOP, width=_SIDE, height=_SIDE, class_="frame")]
+    bottom = TOP + SIDE
+    parts = [tag("rect", x=LEFT, y=TOP, width=SIDE, height=SIDE, class_="frame")]
     for step in range(5):
-        x, y = _LEFT + _SIDE * step / 4, _TOP + _SIDE * step / 4
+        x, y = LEFT + SIDE * step / 4, TOP + SIDE * step / 4
         if 0 < step < 4:
-            parts.append(tag("path", d=f"M{x:g} {_TOP}V{bottom}M{_LEFT} {y:g}H{_LEFT + _SIDE}",
+            parts.append(tag("path", d=f"M{x:g} {TOP}V{bottom}M{LEFT} {y:g}H{LEFT + SIDE}",
                              class_="grid"))  # fmt: skip
         parts.append(
             tag("text", f"{25 * step}", x=x, y=bottom + 14, class_="t", text_anchor="middle")
         )
         parts.append(
-            tag("text", f"{100 - 25 * step}", x=_LEFT - 6, y=y + 4, class_="t", text_anchor="end")
+            tag("text", f"{100 - 25 * step}", x=LEFT - 6, y=y + 4, class_="t", text_anchor="end")
         )
     parts += [
-        tag("text", "performance, % →", x=_LEFT + _SIDE, y=bottom + 32, class_="t name",
+        tag("text", "performance, % →", x=LEFT + SIDE, y=bottom + 32, class_="t name",
             text_anchor="end"),
         tag("text", "capability kept, % →", class_="t name", text_anchor="end",
-            transform=f"translate(11 {_TOP}) rotate(-90)"),
+            transform=f"translate(11 {TOP}) rotate(-90)"),
     ]  # fmt: skip
     where = {s.arm: (x, y) for s, x, y in placed}
     if "teacher" in where and "student" in where:
         parts.append(_journey(where["teacher"], where["student"]))
     parts += [arm_shape(s.arm, x, y) for s, x, y in placed]
-    parts += _labels([(s.arm, x, y) for s, x, y in placed])
+    parts += labels([(s.arm, x, y) for s, x, y in placed])
     parts += _not_drawn(standings)
     told = "; ".join(
         f"{s.arm}: performance {_percent(s.performance)}, capability {_percent(s.capability)}"
         for s in standings
     )
-    return _picture(
-        "picture", "Performance against capability kept", told, _PICTURE_WIDTH, bottom + 40, *parts,
+    return picture(
+        "picture", "Performance against capability kept", told, PICTURE_WIDTH, bottom + 40, *parts,
         kind="scatter",
     )  # fmt: skip
 
@@ -306,7 +307,7 @@ def _not_drawn(standings: Sequence[Standing]) -> list[Markup]:
     if missing and not lines:
         lines.append(sanitise.visible("not measured: " + ", ".join(missing), limit=40))
     return [
-        tag("text", line, x=_LEFT + 10, y=_TOP + _SIDE - 10 - 16 * (len(lines) - 1 - row),
+        tag("text", line, x=LEFT + 10, y=TOP + SIDE - 10 - 16 * (len(lines) - 1 - row),
             class_="t name")
         for row, line in enumerate(lines)
     ]  # fmt: skip
@@ -325,13 +326,13 @@ def _journey(start: tuple[float, float], end: tuple[float, float]) -> Markup:
     )
 
 
-def _labels(points: Sequence[tuple[str, float, float]]) -> list[Markup]:
+def labels(points: Sequence[tuple[str, float, float]]) -> list[Markup]:
     """Names beside their marks, moved so that none covers another, a mark or the journey."""
     where = {arm: (x, y) for arm, x, y in points}
     taken = [(x - 7, y - 7, x + 7, y + 7) for x, y in where.values()]
     if "teacher" in where and "student" in where:
         taken += _along(where["teacher"], where["student"])
-    labels = []
+    named = []
     for arm, x, y in points:
         name = sanitise.visible(arm, limit=16)
         box = min(
@@ -340,9 +341,9 @@ def _labels(points: Sequence[tuple[str, float, float]]) -> list[Markup]:
         )
         taken.append(box)
         if _far(box, x, y) > 14:
-            labels.append(_leader(box, x, y))
-        labels.append(tag("text", name, x=box[0], y=box[3] - 3, class_="t arm-name"))
-    return labels
+            named.append(_leader(box, x, y))
+        named.append(tag("text", name, x=box[0], y=box[3] - 3, class_="t arm-name"))
+    return named
 
 
 Box = tuple[float, float, float, float]
@@ -368,9 +369,9 @@ def _candidates(x: float, y: float, wide: float) -> list[Box]:
     inside = [
         box
         for box in boxes
-        if box[0] > _LEFT + 2
-        and box[2] < _PICTURE_WIDTH - 2
-        and _TOP - 13 < box[1] < box[3] < _TOP + _SIDE - 2
+        if box[0] > LEFT + 2
+        and box[2] < PICTURE_WIDTH - 2
+        and TOP - 13 < box[1] < box[3] < TOP + SIDE - 2
     ]
     return inside or boxes
 

@@ -21,7 +21,7 @@ import yaml
 
 from ullage import __version__
 from ullage.config import load
-from ullage.config.models import Arm
+from ullage.config.models import Arm, Distill
 from ullage.distill import run_distill
 from ullage.distill.result import Progress
 from ullage.errors import InputError
@@ -228,7 +228,8 @@ def _cached(organism: Organism, making: Making, distill: Mapping[str, Any], corp
         "teacher": _identity(making.teacher),
         "base": _identity(making.base),
         "corpus": corpus.sha256,
-        "distill": dict(distill),
+        # With everything that is left to a default, which another version may set otherwise.
+        "distill": Distill.model_validate(distill).model_dump(mode="json"),
         "items": making.items,
         "seed": making.seed,
     }

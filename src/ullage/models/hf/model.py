@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ullage.config.models import HfOptions
 from ullage.errors import InputError
-from ullage.models.identity import file_identity, folder_identity
+from ullage.models.identity import file_identity, folder_identity, weight_bytes
 from ullage.models.types import Access, Answer, Ask, Request, Weigh
 
 if TYPE_CHECKING:
@@ -81,12 +81,13 @@ class HfModel:
 
     @property
     def description(self) -> Mapping[str, Any]:
-        """Adapter, name, precision, and whether replies are independent of their batch."""
+        """Adapter, name, precision, size, and whether replies are independent of their batch."""
         facts: dict[str, Any] = {
             "adapter": "hf",
             "model": self.locator,
             "dtype": self.options.dtype,
             "batch_invariant": self.options.dtype == "float32",
+            "weight_bytes": weight_bytes(self.path),
         }
         if self.options.quantise is not None:
             facts["quantise"] = self.options.quantise
