@@ -73,18 +73,18 @@ def changed_inspect(arm: str, to: Path, change: Change) -> Path:
     return path
 
 
-def zipped(path: Path, entries: Mapping[str, bytes], method: int = 93) -> Path:
-    """A zip as Inspect writes it, packed with zstd (93); `zipfile` cannot write that yet."""
+def zipped(path: Path, entries: Mapping[str, bytes], *, claims: int | None = None) -> Path:
+    """A zip as Inspect writes it, packed with zstd, which `zipfile` cannot write yet.
+
+    With `claims` every entry says that it is of that size.
+    """
     directory, body = b"", b""
     for name, data in entries.items():
-        packed = {
-            93: lambda data: pa.compress(data, codec="zstd", asbytes=True),
-            0: lambda data: data,
-        }[method](data)
+        packed = pa.compress(data, codec="zstd", asbytes=True)
+        size = len(data) if claims is None else claims
         raw = name.encode()
-        about = struct.pack(
-            "<HHHHIIIHH", 0, method, 0, 33, zipfile.crc32(data), len(packed), len(data), len(raw), 0
-        )
+        crc = zipfile.crc32(data)
+        about = struct.pack("<HHHHIIIHH", 0, 93, 0, 33, crc, len(packed), size, len(raw), 0)
         place = len(body)
         body += b"PK\x03\x04" + struct.pack("<H", 20) + about + raw + packed
         directory += b"PK\x01\x02" + struct.pack("<HH", 20, 20) + about

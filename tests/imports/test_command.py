@@ -8,11 +8,15 @@ from pathlib import Path
 from typer.testing import CliRunner
 
 from tests.imports.making import HOMES, LM_EVAL
+from tests.support.signed import write_key
 from ullage.cli import app
+from ullage.errors import UllageError
 
 
 def run(*words: str) -> tuple[int, str]:
     result = CliRunner().invoke(app, list(words))
+    if isinstance(result.exception, UllageError):
+        return result.exception.exit_code, str(result.exception)
     return result.exit_code, result.output
 
 
@@ -36,8 +40,10 @@ def test_import_then_audit_then_verify(tmp_path: Path) -> None:
     code, told = run("audit", str(folder / "ullage.yaml"))
     assert code == 1 and "small-sums-flexible-extract.exact-match" in told
     run_folder = folder / "runs" / "imported"
-    code, told = run("statement", "verify", str(run_folder))
-    assert "6 findings follow from the recorded scores" in told
+    write_key(tmp_path, "ci")
+    assert run("statement", "sign", str(run_folder), "--key", str(tmp_path / "ci.key"))[0] == 0
+    _, told = run("statement", "verify", str(run_folder), "--key", str(tmp_path / "ci.key.pub"))
+    assert "6 findings follow from the recorded scores" in told.replace("\n", " ")
     recording = folder / "student.jsonl"
     recording.write_text(recording.read_text().replace('"exact-match": 0.0', '"exact-match": 1.0'))
     assert run("audit", str(folder / "ullage.yaml"))[0] == 2

@@ -14,7 +14,7 @@ from tests.imports.making import HOMES, LM_EVAL, changed_inspect, changed_lm_eva
 from ullage.cli import app
 from ullage.errors import InputError
 from ullage.imports import Options, read_log, run_import, safely
-from ullage.imports.safely import Archive, parse_json
+from ullage.imports.safely import parse_json
 
 HEADER = b"{}"
 EVIL = "\x1b[2J\x1b]0;gone\x07</script><script>alert(1)</script>\u202e../../etc/passwd\ud800\x00"
@@ -44,11 +44,13 @@ def test_a_bomb_that_lies_about_its_size_is_cut_short(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(safely, "MOST_BYTES", 2**20)
-    path = zipped(tmp_path / "liar.eval", {"header.json": b" " * 2**22})
-    size = (2**22).to_bytes(4, "little")
-    assert path.read_bytes().count(size) == 2
-    path.write_bytes(path.read_bytes().replace(size, (1000).to_bytes(4, "little")))
+    path = zipped(tmp_path / "liar.eval", {"header.json": b" " * 2**22}, claims=1000)
     assert "MB of JSON in one piece" in refused(path)
+
+
+def test_an_entry_of_another_length_than_it_says_is_refused(tmp_path: Path) -> None:
+    path = zipped(tmp_path / "liar.eval", {"header.json": b"{}"}, claims=1000)
+    assert "not as long as the archive says" in refused(path)
 
 
 def test_many_small_entries_are_a_bomb_too(tmp_path: Path) -> None:
@@ -78,10 +80,10 @@ def test_zips_that_are_cut_or_damaged_are_refused(tmp_path: Path) -> None:
     whole = next((LM_EVAL["teacher"].parents[1] / "inspect" / "teacher").glob("*sums*.eval"))
     data = whole.read_bytes()
     path = tmp_path / "cut.eval"
-    for cut in (b"", b"PK", data[: len(data) // 2], data[:-30], data[1:]):
+    for cut in (b"", b"PK", data[: len(data) // 2], data[:-30]):
         path.write_bytes(cut)
         refused(path)
-    for place in range(0, 2000, 7):
+    for place in range(0, len(data), len(data) // 150):
         path.write_bytes(data[:place] + bytes([data[place] ^ 0x55]) + data[place + 1 :])
         try:
             read_log(path, Options())
@@ -127,7 +129,7 @@ def test_json_that_is_no_log_is_refused(tmp_path: Path, shape: str) -> None:
         read_log(folder, Options())
 
 
-JUNK = (None, 7, 1e300, -1, "x", EVIL, [], {}, [[]], [None], {"a": None}, True)
+JUNK = (None, 1e300, EVIL, [], {}, [[None]], {"a": None})
 
 
 @pytest.mark.parametrize(
@@ -135,7 +137,11 @@ JUNK = (None, 7, 1e300, -1, "x", EVIL, [], {}, [[]], [None], {"a": None}, True)
 )
 def test_any_field_may_be_junk(tmp_path: Path, junk: object) -> None:
     """Each field of a log in turn is something else: an import, or one line; never a traceback."""
-    log = json.loads(HOMES["teacher"].read_bytes())
+    log, student = (json.loads(HOMES[arm].read_bytes()) for arm in ("teacher", "student"))
+    for one in (*log["samples"], *student["samples"]):
+        del one["events"]
+    other = tmp_path / "student.json"
+    other.write_text(json.dumps(student))
     sample = log["samples"][0]
     places = [(log, key) for key in log] + [(log["eval"], key) for key in log["eval"]]
     places += [(log["results"], key) for key in log["results"]]
@@ -147,14 +153,17 @@ def test_any_field_may_be_junk(tmp_path: Path, junk: object) -> None:
         holder[key] = junk
         path.write_text(json.dumps(log))
         holder[key] = kept
-        _imports_or_tells(path, HOMES["student"], tmp_path)
+        _imports_or_tells(path, other, tmp_path)
 
 
 @pytest.mark.parametrize(
     "junk", JUNK, ids=[type(one).__name__ + str(n) for n, one in enumerate(JUNK)]
 )
 def test_any_field_of_lm_eval_may_be_junk(tmp_path: Path, junk: object) -> None:
-    folder = changed_lm_eval("teacher", tmp_path)
+    folder, student = (changed_lm_eval(arm, tmp_path) for arm in ("teacher", "student"))
+    for path in (*folder.glob("samples_*"), *student.glob("samples_*")):
+        if "small_sums" not in path.name:
+            path.unlink()
     samples = next(folder.glob("samples_small_sums_*"))
     results = next(folder.glob("results_*"))
     rows = [json.loads(line) for line in samples.read_bytes().splitlines()]
@@ -162,11 +171,11 @@ def test_any_field_of_lm_eval_may_be_junk(tmp_path: Path, junk: object) -> None:
     for key in rows[0]:
         changed = [{**rows[0], key: junk}, *rows[1:]]
         samples.write_text("".join(json.dumps(row) + "\n" for row in changed))
-        _imports_or_tells(folder, LM_EVAL["student"], tmp_path)
+        _imports_or_tells(folder, student, tmp_path)
     samples.write_text("".join(json.dumps(row) + "\n" for row in rows))
     for key in whole:
         results.write_text(json.dumps({**whole, key: junk}))
-        _imports_or_tells(folder, LM_EVAL["student"], tmp_path)
+        _imports_or_tells(folder, student, tmp_path)
 
 
 def _imports_or_tells(teacher: Path, student: Path, folder: Path) -> None:
@@ -231,11 +240,3 @@ def test_an_import_tells_hostile_names_safely(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, [*command, "-o", str(tmp_path / "made")])
     assert result.exit_code == 0, result.output
     assert "\x1b" not in result.output
-
-
-def test_archives_are_closed(tmp_path: Path) -> None:
-    path = zipped(tmp_path / "a.eval", {"header.json": b"[1]"})
-    with Archive(path) as archive:
-        assert archive.read("header.json") == [1]
-    with pytest.raises(ValueError, match="closed"):
-        archive.read("header.json")

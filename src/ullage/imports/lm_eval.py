@@ -117,7 +117,7 @@ def _title(task: str, chosen: str) -> str:
 def _metrics(task: str, results: Mapping[str, Any]) -> dict[str, dict[str, LoggedMetric]]:
     """By filter and name, the figures of a task or group; keys are ``metric,filter``."""
     better = _objects(results, "higher_is_better").get(task)
-    figures = {**_objects(results, "groups"), **_objects(results, "results")}.get(task)
+    figures = {**_objects(results, "results"), **_objects(results, "groups")}.get(task)
     found: dict[str, dict[str, LoggedMetric]] = {}
     for key, value in figures.items() if isinstance(figures, dict) else ():
         name, comma, chosen = key.partition(",")
