@@ -6,7 +6,7 @@ import asyncio
 import json
 import shutil
 import struct
-import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -83,7 +83,7 @@ def zipped(path: Path, entries: Mapping[str, bytes], *, claims: int | None = Non
         packed = pa.compress(data, codec="zstd", asbytes=True)
         size = len(data) if claims is None else claims
         raw = name.encode()
-        crc = zipfile.crc32(data)
+        crc = zlib.crc32(data)
         about = struct.pack("<HHHHIIIHH", 0, 93, 0, 33, crc, len(packed), size, len(raw), 0)
         place = len(body)
         body += b"PK\x03\x04" + struct.pack("<H", 20) + about + raw + packed

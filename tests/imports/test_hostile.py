@@ -129,7 +129,7 @@ def test_json_that_is_no_log_is_refused(tmp_path: Path, shape: str) -> None:
         read_log(folder, Options())
 
 
-JUNK = (None, 1e300, EVIL, [], {}, [[None]], {"a": None})
+JUNK: tuple[Any, ...] = (None, 1e300, EVIL, [], {}, [[None]], {"a": None})
 
 
 @pytest.mark.parametrize(

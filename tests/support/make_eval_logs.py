@@ -17,6 +17,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -93,7 +94,7 @@ def sum_docs() -> list[dict[str, object]]:
     ]
 
 
-def text_docs() -> list[dict[str, object]]:
+def text_docs() -> Sequence[Mapping[str, object]]:
     """Sentences whose likelihood is asked."""
     first = ("The dog sleeps by the fire", "Rain falls on the old roof", "She reads a letter aloud")
     then = ("and nobody speaks.", "while the kettle boils.", "until the clock strikes six.")
@@ -108,6 +109,7 @@ def text_docs() -> list[dict[str, object]]:
 
 def write_docs() -> None:
     """The questions, as the JSONL files that the tasks of both tools read."""
+    sets: dict[str, Sequence[Mapping[str, object]]]
     sets = {name: choice_docs(name, pairs)[:6] for name, pairs in LISTS.items()}
     sets |= {"capitals": choice_docs("capitals", CAPITALS), "sums": sum_docs()}
     sets["sentences"] = text_docs()

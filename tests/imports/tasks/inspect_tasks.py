@@ -1,4 +1,7 @@
 """Small tasks for Inspect: a number, a choice asked twice, and a graded one with two scorers."""
+# mypy: disable-error-code="untyped-decorator"
+
+from typing import Any
 
 from inspect_ai import Epochs, Task, task
 from inspect_ai.dataset import MemoryDataset, Sample, json_dataset
@@ -21,7 +24,7 @@ from inspect_ai.solver import TaskState, generate
 
 
 def _read(name: str, answer: str) -> MemoryDataset:
-    def sample(record: dict[str, object]) -> Sample:
+    def sample(record: dict[str, Any]) -> Sample:
         choices = record.get("choices")
         target = choices[record["gold"]] if isinstance(choices, list) else record["answer"]
         metadata = {key: record[key] for key in ("topic", "way") if key in record}
