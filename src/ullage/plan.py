@@ -17,6 +17,7 @@ from ullage.collect.budget import cost
 from ullage.collect.conversation import LiveConversation
 from ullage.config.models import Config, Planning, Price, Scenario, Target
 from ullage.models.types import Access, Answer, Ask, Reply, Request, Weights
+from ullage.probes.imported import ImportedProbe
 from ullage.probes.protocol import Item, Metric, Probe
 from ullage.statement.document import SelfTest
 from ullage.stats.power import (
@@ -153,7 +154,7 @@ def make_plan(
     unmeasured = {
         target.id: why
         for target in scenario.targets
-        if (why := _cannot_measure(probes[target.probe], views)) is not None
+        if (why := _cannot_measure(target, probes[target.probe], views)) is not None
     }
     families = {name: _family_count(probe, config.seed) for name, probe in probes.items()}
     targets = {
@@ -201,7 +202,9 @@ def _able_arms(probe: Probe, views: Mapping[str, ArmView]) -> tuple[str, ...]:
     return tuple(role for role, view in views.items() if probe.access <= view.access)
 
 
-def _cannot_measure(probe: Probe, views: Mapping[str, ArmView]) -> str | None:
+def _cannot_measure(target: Target, probe: Probe, views: Mapping[str, ArmView]) -> str | None:
+    if isinstance(probe, ImportedProbe) and target.metric in probe.unmeasured:
+        return probe.unmeasured[target.metric]
     for role in ("teacher", "student"):
         missing = probe.access - views[role].access
         if missing:

@@ -17,6 +17,7 @@ from ullage.errors import InputError
 from ullage.probes.boundary import Abstention, Clarification, Formats, Invariance
 from ullage.probes.fidelity import Agreement, LikelihoodGap, TeacherText
 from ullage.probes.grounding import Contradictory, Counterfactual, Irrelevant, Missing, Present
+from ullage.probes.imported import ImportedProbe
 from ullage.probes.protocol import Probe
 from ullage.probes.tasks import TaskProbe, with_items
 from ullage.probes.uncertainty import Confidence, VoteConfidence
@@ -86,9 +87,10 @@ def resolve(config: Config, root: Path) -> dict[str, Probe]:
     """
     scenario = with_targets(load_scenario(config.scenario, root), config.targets)
     tasks = {task.name: task for task in config.tasks}
+    evals = {one.name: one for one in config.imported.evals} if config.imported else {}
     if len(tasks) < len(config.tasks):
         raise InputError("tasks: two of them have one name; rename one")
-    for name in tasks:
+    for name in (*tasks, *evals):
         if name in names():
             raise InputError(f"tasks: '{name}' is the name of a probe; rename the task")
     for name in config.items:
@@ -100,10 +102,12 @@ def resolve(config: Config, root: Path) -> dict[str, Probe]:
         if name not in probes:
             if name in tasks:
                 probes[name] = TaskProbe(tasks[name], _path(root, tasks[name].file))
+            elif name in evals:
+                probes[name] = ImportedProbe(evals[name], root)
             elif name in config.items:
                 probes[name] = with_items(get_probe(name), _path(root, config.items[name]))
             else:
-                probes[name] = _get(name, (*names(), *tasks))
+                probes[name] = _get(name, (*names(), *tasks, *evals))
         _check_metric(target, probes[name])
     return probes
 
