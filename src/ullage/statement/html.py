@@ -40,13 +40,13 @@ def to_html(statement: Statement, found: Mapping[str, Consent] | None = None) ->
         statement: what is shown.
         found: what became of the consent to each target.
     """
-    style, policy = _style()
+    css, policy = style()
     found = found or {}
     groups = words.by_dimension(statement.findings)
     shown = [finding for group in groups.values() for finding in group]
     return _template().render(
         s=statement,
-        style=style,
+        style=css,
         policy=policy,
         outcome=outcome_sentence(statement),
         gate_told=gate_sentence(statement),
@@ -70,10 +70,7 @@ def to_html(statement: Statement, found: Mapping[str, Consent] | None = None) ->
         picture=picture(statement),
         axis=plots.axis(shown),
         arms=words.in_order(statement.arms),
-        facts=facts,
         side_by_side=side_by_side,
-        words=words,
-        plots=plots,
         others=_others,
         sides=("teacher", "student"),
         scores=_scores,
@@ -145,21 +142,32 @@ def _finalize(value: Any) -> Markup:
     return value if isinstance(value, Markup) else sanitise.html(str(value))
 
 
-@cache
-def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
+def environment(*packages: str) -> jinja2.Environment:
+    """Templates in which whatever is printed is taken for hostile text.
+
+    Args:
+        packages: where to look for templates before those of the statement.
+    """
+    loaders = [jinja2.PackageLoader(name) for name in (*packages, "ullage.statement")]
+    made = jinja2.Environment(
+        loader=jinja2.ChoiceLoader(loaders),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         finalize=_finalize,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals["say"] = said
-    return environment.from_string(_resource("statement.html.j2"))
+    made.globals |= {"say": said, "words": words, "plots": plots, "facts": facts}
+    return made
 
 
 @cache
-def _style() -> tuple[Markup, str]:
+def _template() -> jinja2.Template:
+    return environment().get_template("statement.html.j2")
+
+
+@cache
+def style() -> tuple[Markup, str]:
     """The style sheet, and the policy that allows it (by hash), `data:` images and nothing else."""
     css = _resource("statement.css")
     digest = base64.b64encode(hashlib.sha256(css.encode()).digest()).decode()
