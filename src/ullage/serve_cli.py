@@ -47,4 +47,4 @@ def serve(
     address = f"http://{called}:{port}/?token={access.token}"
     found = several(len(site.runs.every()), "run")
     typer.echo(f"{folder}: {found}, at\n\n  {address}\n\nCtrl-C stops it.")
-    server.serve(site, listening)
+    server.make_server(site).run(sockets=[listening])

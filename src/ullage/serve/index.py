@@ -43,7 +43,7 @@ create table ranks (target text, rank integer, n integer, family text, loss real
     student real, primary key (target, rank)) without rowid;
 create table targets (target text primary key, binary integer, shows text, families text);
 """
-_INDICES = "create index by_family on ranks (target, family, rank);"
+_INDEX = "create index by_family on ranks (target, family, rank)"
 
 
 class Show(StrEnum):
@@ -133,6 +133,7 @@ class Writer:
             raise cannot_write(path, error) from error
         self._partial = Path(name)
         self._db = sqlite3.connect(name, isolation_level=None)
+        # In one transaction: a file that is not whole is thrown away.
         self._db.executescript(f"pragma journal_mode=off; pragma synchronous=off; {_SCHEMA} begin")
 
     def add(self, n: int, probe: str, example: Example) -> None:
@@ -186,7 +187,8 @@ class Writer:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         try:
             if kind is None:
-                self._db.executescript(f"{_INDICES} commit")
+                self._db.execute(_INDEX)
+                self._db.execute("commit")
             self._db.close()
             if kind is None:
                 self._partial.replace(self._path)
@@ -250,6 +252,8 @@ class Index:
 
     def example(self, n: int) -> tuple[str, Example] | None:
         """A probe and one of its items, with all that was said; None where there is none."""
+        if n >= 1 << 63:  # more than a database can count
+            return None
         with self._open() as db:
             found = db.execute("select probe, body from items where n = ?", (n,)).fetchone()
         if found is None:

@@ -106,20 +106,21 @@ def make_site(
     return Site(Runs(folder), access, Indexes(root), signer, policy)
 
 
-def serve(site: Site, listening: socket.socket) -> None:
-    """Answer until stopped."""
-    config = uvicorn.Config(
-        make_app(site),
-        http="h11",
-        ws="none",
-        lifespan="off",
-        log_level="warning",
-        access_log=False,  # addresses hold the token
-        server_header=False,
-        proxy_headers=False,
-        timeout_graceful_shutdown=3,
+def make_server(site: Site) -> uvicorn.Server:
+    """What answers, to be run on sockets that listen."""
+    return uvicorn.Server(
+        uvicorn.Config(
+            make_app(site),
+            http="h11",
+            ws="none",
+            lifespan="off",
+            log_level="warning",
+            access_log=False,  # addresses hold the token
+            server_header=False,
+            proxy_headers=False,
+            timeout_graceful_shutdown=3,
+        )
     )
-    uvicorn.Server(config).run(sockets=[listening])
 
 
 def _is_local(host: str) -> bool:

@@ -145,7 +145,7 @@ class NotThereError(Exception):
     """An address that leads nowhere (404)."""
 
 
-def link(*parts: str, **query: object) -> Markup:
+def link(*parts: object, **query: object) -> Markup:
     """An address of ours, safe within an attribute; parameters that say nothing are left out.
 
     Args:
@@ -153,7 +153,7 @@ def link(*parts: str, **query: object) -> Markup:
         query: its parameters, which may be hostile.
     """
     told = {name: _text(value) for name, value in query.items() if value not in ("", None)}
-    return escape("/" + "/".join(parts) + (f"?{urlencode(told)}" if told else ""))
+    return escape("/" + "/".join(map(str, parts)) + (f"?{urlencode(told)}" if told else ""))
 
 
 def plain(text: str) -> Markup:
