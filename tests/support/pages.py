@@ -153,7 +153,8 @@ def serving(folder: Path, cache: Path, *, key: bool = True) -> Iterator[Served]:
         policy=folder / "gate.yaml",
         key=str(folder / "ada.key") if key else None,
     )
-    server = make_server(dataclasses.replace(site, indexes=Indexes(cache=cache)))
+    site = dataclasses.replace(site, indexes=Indexes(cache=cache))
+    server = make_server(site)
     thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
     thread.start()
     while not server.started:
