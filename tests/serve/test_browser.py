@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 import pytest
 from axe_playwright_python.base import AXE_SCRIPT
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Dialog, Page, Request
 
 from tests.support import statements
 from tests.support.browser import chromium
@@ -190,11 +190,20 @@ def test_what_a_model_said_does_nothing_to_the_pages(
     page = opened(browser, served, width)
     did: list[str] = []
     page.on("pageerror", lambda error: did.append(f"error: {error}"))
-    page.on("dialog", lambda dialog: (did.append("dialog"), dialog.dismiss()))
+
+    def dismiss(dialog: Dialog) -> None:
+        did.append("dialog")
+        dialog.dismiss()
+
+    def asked(request: Request) -> None:
+        if not request.url.startswith((own, "data:,")):
+            did.append(request.url)
+
+    page.on("dialog", dismiss)
     page.on("console", lambda message: did.append(f"console: {message.text}"))
     page.on("popup", lambda _: did.append("popup"))
     own = f"http://127.0.0.1:{served.port}/"
-    page.on("request", lambda r: None if r.url.startswith((own, "data:,")) else did.append(r.url))
+    page.on("request", asked)
     write_statement(folder / "runs" / "every", statements.hostile(statements.MEGABYTE))
     paths = [f"{run}/items?target={LOST}", f"{run}/items/0", served.run("hostile"),
              served.run("every"), "/", f"{served.run('hostile')}/accept?target=clarify.clarifies",
