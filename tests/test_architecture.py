@@ -34,7 +34,8 @@ MAY_IMPORT = {
     "lab": (_ROOMS - {"statement"}) | _BASE,
     # It tries the engine on students of the laboratory.
     "selftest": _ROOMS | _BASE | {ENGINE, "lab"},
-    "cli": _ROOMS | _BASE | {ENGINE, "lab", "selftest", "imports"},
+    "serve": (_ROOMS - {"distill", "stats"}) | _BASE | {ENGINE},
+    "cli": _ROOMS | _BASE | {ENGINE, "lab", "selftest", "imports", "serve"},
 }
 
 HEAVY = {"torch", "transformers", "accelerate", "safetensors", "gguf"}

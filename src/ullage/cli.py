@@ -19,6 +19,7 @@ from ullage.cli_common import Json, open_console, print_json
 from ullage.errors import UllageError
 from ullage.gate_cli import gate
 from ullage.lab.cli import lab_app
+from ullage.serve.cli import serve
 from ullage.statement_cli import statement_app
 
 if TYPE_CHECKING:
@@ -317,6 +318,7 @@ def audit(
 
 
 app.command()(gate)
+app.command()(serve)
 
 
 @app.command("import")

@@ -378,7 +378,10 @@ def test_memory_grows_by_the_index_alone_and_looking_up_is_quick(tmp_path: Path)
 
 
 def test_scores_come_with_the_reply(tmp_path: Path) -> None:
-    rows = [{"id": "q", "text": "4", "scores": {"acc": 1, "f1": 0.25}}, {"id": "r", "text": "5"}]
+    rows: list[dict[str, Any]] = [
+        {"id": "q", "text": "4", "scores": {"acc": 1, "f1": 0.25}},
+        {"id": "r", "text": "5"},
+    ]
     path = write(tmp_path / "r.jsonl", rows)
     model = RecordedModel(path, RecordedOptions(match="id", about={"model": "small"}))
     assert model.access == {Access.TEXT, Access.SCORES}

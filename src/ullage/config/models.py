@@ -650,5 +650,5 @@ class Config(Strict):
     def _names_are_unique(self) -> Self:
         _unique("target", (target.id for target in self.targets))
         evals = self.imported.evals if self.imported else ()
-        _unique("task", (task.name for task in (*self.tasks, *evals)))
+        _unique("task", [*(task.name for task in self.tasks), *(one.name for one in evals)])
         return self

@@ -21,9 +21,9 @@ _LEAST_SHARED = 0.2
 """Of the shorter text's words. Below it marks would cover everything and say nothing."""
 
 
-def side_by_side(example: Example) -> dict[str, list[tuple[str, Markup]]]:
-    """Teacher's and student's turns as (role, text ready for the page)."""
-    sides: dict[str, list[tuple[str, Markup]]] = {"teacher": [], "student": []}
+def side_by_side(example: Example, other: str = "student") -> dict[str, list[tuple[str, Markup]]]:
+    """The turns of the teacher and of another arm as (role, text ready for the page)."""
+    sides: dict[str, list[tuple[str, Markup]]] = {"teacher": [], other: []}
     for pair in zip_longest(*(example.replies.get(arm, ()) for arm in sides)):
         for rows, told in zip(sides.values(), _turn(*pair), strict=True):
             if told is not None:
