@@ -28,11 +28,14 @@ MAY_IMPORT = {
     "probes": {"models", "config", "stats"} | _BASE,
     "statement": {"config", "stats"} | _BASE,
     "distill": {"models", "collect", "probes", "config"} | _BASE,
+    # It writes configurations, and the items and recordings that they name.
+    "imports": {"probes", "config", "stats", "statement.sanitise"} | _BASE,
     ENGINE: _ROOMS | _BASE | {"lab"},
     "lab": (_ROOMS - {"statement"}) | _BASE,
     # It tries the engine on students of the laboratory.
     "selftest": _ROOMS | _BASE | {ENGINE, "lab"},
-    "cli": _ROOMS | _BASE | {ENGINE, "lab", "selftest"},
+    "serve": (_ROOMS - {"distill", "stats"}) | _BASE | {ENGINE},
+    "cli": _ROOMS | _BASE | {ENGINE, "lab", "selftest", "imports", "serve"},
 }
 
 HEAVY = {"torch", "transformers", "accelerate", "safetensors", "gguf"}

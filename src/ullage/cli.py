@@ -20,6 +20,7 @@ from ullage.errors import UllageError
 from ullage.gate_cli import gate
 from ullage.lab.cli import lab_app
 from ullage.probes_cli import probe, probes
+from ullage.serve.cli import serve
 from ullage.statement_cli import statement_app
 
 if TYPE_CHECKING:
@@ -424,6 +425,88 @@ def audit(
 
 
 app.command()(gate)
+app.command()(serve)
+
+
+@app.command("import")
+def import_(
+    teacher: Annotated[
+        Path,
+        typer.Option(
+            "--teacher", metavar="LOGS", help="A folder of lm-eval or Inspect logs, or one .eval."
+        ),
+    ],
+    student: Annotated[
+        Path, typer.Option("--student", metavar="LOGS", help="The same evals of the student.")
+    ],
+    base: Annotated[
+        Path | None,
+        typer.Option("--base", metavar="LOGS", help="And of the student before distillation."),
+    ] = None,
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="FOLDER", help="Where to write the audit.")
+    ] = Path("imported"),
+    margin: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--margin",
+            metavar="[TARGET=]DELTA",
+            help="Largest loss that is still kept: of every target, as a share of its range (left "
+            "out: 0.05), or of one, in its unit; repeatable.",
+        ),
+    ] = None,
+    higher: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--higher",
+            metavar="TARGET",
+            help="Of this figure more is better, which the log does not tell; repeatable.",
+        ),
+    ] = None,
+    lower: Annotated[
+        list[str] | None,
+        typer.Option("--lower", metavar="TARGET", help="Of this one less is better; repeatable."),
+    ] = None,
+    family: Annotated[
+        str | None,
+        typer.Option(
+            "--family",
+            metavar="KEY",
+            help="Key of a sample's document or metadata that says which samples belong together.",
+        ),
+    ] = None,
+    by_document: Annotated[
+        bool,
+        typer.Option(
+            "--by-document", help="Pair samples whose documents agree though their prompts do not."
+        ),
+    ] = False,
+    subtasks: Annotated[
+        bool, typer.Option("--subtasks", help="Judge the subtasks of a group one by one.")
+    ] = False,
+    audit_: Annotated[bool, typer.Option("--audit", help="Go on to the statement.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an earlier import.")] = False,
+    json_: Json = False,
+) -> None:
+    """Make an audit of evals that lm-eval or Inspect already ran."""
+    from ullage.imports import Options, run_import
+
+    places = {"teacher": teacher, "student": student}
+    made = run_import(
+        places if base is None else places | {"base": base},
+        output,
+        options=Options(family=family, by_document=by_document, subtasks=subtasks),
+        margins=margin or (),
+        higher=higher or (),
+        lower=lower or (),
+        force=force,
+    )
+    if audit_:
+        audit(made.config, json_=json_)
+    elif json_:
+        print_json(made.as_json())
+    else:
+        typer.echo("\n".join(made.lines()))
 
 
 @app.command()

@@ -15,7 +15,7 @@ from ullage.collect.journal import Journal
 from ullage.collect.replay import Exchange, replay
 from ullage.models.types import Ask, Message, Reply, Weights
 from ullage.plan import Plan
-from ullage.probes.protocol import Item, Probe
+from ullage.probes.protocol import FloatArray, Item, Metric, Probe
 from ullage.scores import ProbeScores, Scores
 from ullage.statement.document import Example, Finding, Turn, Verdict
 
@@ -48,7 +48,8 @@ def with_examples(
             items = _find_items(probe, plan, set(wanted))
             table = scores.probes[probe.name]
             examples = tuple(
-                _example(items[name], probe, plan, views, journal, table) for name in wanted
+                example(items[name], table.items.index(name), probe, plan, views, journal, table)
+                for name in wanted
             )
         result.append(finding.model_copy(update={"examples": examples}))
     return tuple(result)
@@ -56,17 +57,10 @@ def with_examples(
 
 def _choose(finding: Finding, probes: Mapping[str, Probe], scores: Scores) -> list[str]:
     """Ids of the items with the largest loss, at most one per family, in a fixed order."""
-    metric = probes[finding.target.probe].metric(finding.target.metric)
     table = scores.probes[finding.target.probe]
-    # For a statistic of several columns the last one says whether the item went well.
-    column = metric.source_columns[-1]
-    reference, student = (
-        table.columns(arm, (column,))[:, 0] for arm in (metric.against, "student")
-    )
-    loss = reference - student
-    if metric.functional is None and not metric.higher_is_better:
-        loss = -loss
-    loss = np.nan_to_num(loss, nan=-np.inf)
+    metric = probes[finding.target.probe].metric(finding.target.metric)
+    reference, student = (went_well(metric, table, arm) for arm in (metric.against, "student"))
+    loss = np.nan_to_num(reference - student, nan=-np.inf)
     chosen: dict[int, str] = {}
     for place in np.argsort(-loss, kind="stable"):
         if loss[place] <= 0 or len(chosen) == PER_FINDING:
@@ -75,27 +69,45 @@ def _choose(finding: Finding, probes: Mapping[str, Probe], scores: Scores) -> li
     return list(chosen.values())
 
 
+def went_well(metric: Metric, table: ProbeScores, arm: str) -> FloatArray:
+    """(items,) how well an arm did on each item, turned so that more is better; NaN: no score."""
+    # For a statistic of several columns the last one says whether the item went well.
+    values = table.columns(arm, metric.source_columns[-1:])[:, 0]
+    return -values if metric.functional is None and not metric.higher_is_better else values
+
+
 def _find_items(probe: Probe, plan: Plan, wanted: set[str]) -> dict[str, Item]:
     planned = islice(probe.items(plan.seed), plan.probes[probe.name].items)
     return {item.id: item for item in planned if item.id in wanted}
 
 
-def _example(
+def example(
     item: Item,
+    place: int | None,
     probe: Probe,
     plan: Plan,
     views: Mapping[str, ArmView],
     journal: Journal,
     table: ProbeScores,
 ) -> Example:
+    """What every arm was asked and said on one item, from the journal.
+
+    Args:
+        item: one of the probe's.
+        place: its row of `table`; None where it has none.
+        probe: the probe.
+        plan: which arms were asked.
+        views: every arm by role.
+        journal: what they answered.
+        table: what that scored.
+    """
     replies, scored = {}, {}
-    place = table.items.index(item.id)
     for role in plan.probes[probe.name].arms:
         exchanges: list[Exchange] = []
         replay(probe, item, role, views, journal, exchanges=exchanges)
         replies[role] = turns(exchanges, item.messages)
         for (arm, column), values in table.values.items():
-            if arm == role and np.isfinite(values[place]):
+            if arm == role and place is not None and np.isfinite(values[place]):
                 scored[f"{role}.{column}"] = float(values[place])
     return Example(
         item=item.id,

@@ -14,6 +14,13 @@ _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _NOT_ALLOWED = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
+def cache_home() -> Path:
+    """The user's cache folder of Ullage (`XDG_CACHE_HOME`, else ``~/.cache``)."""
+    home = os.environ.get("XDG_CACHE_HOME", "")
+    base = Path(home) if home and Path(home).is_absolute() else Path.home() / ".cache"
+    return base / "ullage"
+
+
 def write_whole(path: Path, data: bytes) -> None:
     """Write one file in one step: a reader sees the old file or the new one, never half of one.
 

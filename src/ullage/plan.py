@@ -17,6 +17,7 @@ from ullage.collect.budget import cost
 from ullage.collect.conversation import LiveConversation
 from ullage.config.models import Config, Planning, Price, Scenario, Target
 from ullage.models.types import Access, Answer, Ask, Reply, Request, Weights
+from ullage.probes.imported import ImportedProbe
 from ullage.probes.protocol import Item, Metric, Probe
 from ullage.statement.document import SelfTest
 from ullage.stats.power import (
@@ -212,6 +213,8 @@ def _able_arms(probe: Probe, views: Mapping[str, ArmView]) -> tuple[str, ...]:
 
 
 def _cannot_measure(target: Target, probe: Probe, views: Mapping[str, ArmView]) -> str | None:
+    if isinstance(probe, ImportedProbe) and target.metric in probe.unmeasured:
+        return probe.unmeasured[target.metric]
     if probe.obstacle:
         return probe.obstacle
     others: tuple[str, ...] = (probe.metric(target.metric).against, *probe.others)

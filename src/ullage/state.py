@@ -75,7 +75,7 @@ def _arm(config: Config, plan: Plan, scores: Scores, role: str) -> ArmRecord:
 
 def _notes(config: Config, plan: Plan, scores: Scores) -> list[str]:
     """What a careful reader would ask about how replies were made."""
-    notes = []
+    notes = list(config.imported.notes) if config.imported else []
     for role, arm in plan.arms.items():
         if arm.description.get("batch_invariant") is False:
             notes.append(

@@ -19,11 +19,14 @@ from ullage.cli_common import (
     print_json,
     read_place,
 )
+from ullage.export_cli import export_statement, log_statement
 
 if TYPE_CHECKING:
     from ullage.statement.document import Statement
 
-statement_app = typer.Typer(help="Read, compare, sign, accept and verify statements.")
+statement_app = typer.Typer(help="Read, compare, sign, accept, verify and export statements.")
+statement_app.command("export")(export_statement)
+statement_app.command("log")(log_statement)
 
 SigningKey = Annotated[
     str | None,
@@ -289,24 +292,22 @@ def accept_loss(
     key: SigningKey = None,
 ) -> None:
     """Put a name to one loss: who accepts it, why, and until when. Signed."""
-    from ullage.statement.acceptance import accept, make_acceptance
     from ullage.statement.keys import open_signer
-    from ullage.statement.store import refresh_views
+    from ullage.statement.store import give_consent
 
-    statement, path = read_place(place)
-    acceptance = make_acceptance(
-        statement,
+    last = day("--until", until)
+    written = give_consent(
+        read_place(place)[1],
         target,
         by=by,
         role=role,
         because=because,
         mitigation=mitigation,
         accepted=day("--on", None),
-        until=day("--until", until),
+        until=last,
+        signer=open_signer(key),
     )
-    written = accept(path.parent, acceptance, open_signer(key))
-    refresh_views(statement, path.parent)
-    typer.echo(f"wrote {written}: {target} accepted until {acceptance.until}")
+    typer.echo(f"wrote {written}: {target} accepted until {last}")
 
 
 @statement_app.command("withdraw")

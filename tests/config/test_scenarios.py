@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 from ullage.config import load
-from ullage.config.models import DIMENSIONS, Severity
+from ullage.config.base import DIMENSIONS
+from ullage.config.models import Severity
 from ullage.config.scenario import names, packaged
 from ullage.config.schema import config_schema, scenario_schema
 from ullage.config.template import init_text

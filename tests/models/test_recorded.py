@@ -32,6 +32,8 @@ from ullage.models.types import (
     UnsupportedRequestError,
     Weigh,
     Weights,
+    answer_from_json,
+    answer_to_json,
     assistant,
     system,
     user,
@@ -373,3 +375,25 @@ def test_memory_grows_by_the_index_alone_and_looking_up_is_quick(tmp_path: Path)
         return rates
 
     assert max(asyncio.run(run())) > 10_000
+
+
+def test_scores_come_with_the_reply(tmp_path: Path) -> None:
+    rows: list[dict[str, Any]] = [
+        {"id": "q", "text": "4", "scores": {"acc": 1, "f1": 0.25}},
+        {"id": "r", "text": "5"},
+    ]
+    path = write(tmp_path / "r.jsonl", rows)
+    model = RecordedModel(path, RecordedOptions(match="id", about={"model": "small"}))
+    assert model.access == {Access.TEXT, Access.SCORES}
+    assert model.description["model"] == "small"
+    scored, plain = ask(model, about("q"), about("r"))
+    assert isinstance(scored, Reply) and scored.scores == (("acc", 1.0), ("f1", 0.25))
+    assert answer_from_json(json.loads(json.dumps(answer_to_json(scored)))) == scored
+    assert isinstance(plain, Reply) and "scores" not in answer_to_json(plain)
+
+
+@pytest.mark.parametrize("scores", [[1.0], "1", {"acc": "1"}, {"acc": True}, {"acc": 1e16}])
+def test_scores_that_are_none_are_refused(tmp_path: Path, scores: object) -> None:
+    path = write(tmp_path / "r.jsonl", [{"id": "q", "text": "4", "scores": scores}])
+    with pytest.raises(InputError, match=r"r\.jsonl:1: 'scores' is no object of numbers"):
+        load(path, "id")

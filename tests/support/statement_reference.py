@@ -52,13 +52,18 @@ def inserted(page: str) -> str:
     return f"{before}{START}\n\n{reference()}\n\n{END}{after}"
 
 
-def _part(model: type[BaseModel]) -> str:
+def fields(model: type[BaseModel]) -> str:
+    """A table of a model's fields."""
     rows = [
         f"| `{name}` | {_type(field.annotation)} | {_line(field.description or '')} |"
         for name, field in model.model_fields.items()
     ]
+    return "\n".join(["| field | type | meaning |", "| --- | --- | --- |", *rows])
+
+
+def _part(model: type[BaseModel]) -> str:
     head = f"### {model.__name__}\n\n{_line((model.__doc__ or '').split(chr(10) * 2)[0])}"
-    return "\n".join([f"{head}\n", "| field | type | meaning |", "| --- | --- | --- |", *rows])
+    return f"{head}\n\n{fields(model)}"
 
 
 def _line(text: str) -> str:

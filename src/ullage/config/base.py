@@ -4,11 +4,38 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=64)]
 Share = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
+
+DIMENSIONS = (
+    "fidelity",
+    "uncertainty",
+    "boundary",
+    "process",
+    "stability",
+    "grounding",
+    "privacy",
+    "safety",
+    "diversity",
+    "capacity",
+    "agency",
+    "inheritance",
+)
+"""Values of `ullage.probes.protocol.Dimension`, which configuration may not import."""
+
+
+def _is_dimension(value: str) -> str:
+    if value not in DIMENSIONS:
+        raise ValueError(f"'{value}' is not a dimension; known: {', '.join(DIMENSIONS)}")
+    return value
+
+
+DimensionName = Annotated[
+    str, AfterValidator(_is_dimension), Field(json_schema_extra={"enum": list(DIMENSIONS)})
+]
 
 
 class Strict(BaseModel):

@@ -21,25 +21,10 @@ from pydantic import (
     model_validator,
 )
 
-from ullage.config.base import Seed, Share, Slug, Strict
+from ullage.config.base import DimensionName, Seed, Share, Slug, Strict
+from ullage.config.imported import Imported
 from ullage.config.objective import TermSettings
 from ullage.config.profiles import PROFILES, Profile
-
-DIMENSIONS = (
-    "fidelity",
-    "uncertainty",
-    "boundary",
-    "process",
-    "stability",
-    "grounding",
-    "privacy",
-    "safety",
-    "diversity",
-    "capacity",
-    "agency",
-    "inheritance",
-)
-"""Values of `ullage.probes.protocol.Dimension`, which configuration may not import."""
 
 _SECRET_KEYS = frozenset(
     {"apikey", "key", "authorization", "accesstoken", "authtoken", "secret", "password", "bearer"}
@@ -52,12 +37,6 @@ def _unique(kind: str, names: Iterable[str]) -> None:
         if name in seen:
             raise ValueError(f"{kind} {name} is there twice; keep one")
         seen.add(name)
-
-
-def _is_dimension(value: str) -> str:
-    if value not in DIMENSIONS:
-        raise ValueError(f"'{value}' is not a dimension; known: {', '.join(DIMENSIONS)}")
-    return value
 
 
 def _is_plain_url(value: str) -> str:
@@ -214,6 +193,8 @@ class RecordedOptions(Strict):
 
     match: Literal["messages", "id"] = "messages"
     """Look replies up by the conversation they answered, or by item id."""
+    about: dict[str, str] = {}
+    """Who gave these answers, for the statement: the model's name, what ran it. No secret."""
 
 
 class Behaviour(Strict):
@@ -408,9 +389,7 @@ class Task(Strict):
     """What a target's `probe` refers to."""
     file: str
     """Relative to this configuration file."""
-    dimension: Annotated[
-        str, AfterValidator(_is_dimension), Field(json_schema_extra={"enum": list(DIMENSIONS)})
-    ] = "fidelity"
+    dimension: DimensionName = "fidelity"
     """Under which the statement lists it."""
     rule: Rule = Rule()
     """How replies are scored."""
@@ -684,6 +663,8 @@ class Config(Strict):
     items: dict[Slug, str] = {}
     """Your own items for a packaged probe: probe name to JSONL file (relative to this file). They
     replace the generated ones; `docs/items.md` gives each probe's form."""
+    imported: Imported | None = None
+    """Evals of another tool that `ullage import` brought in (`docs/how-to/import.md`)."""
     decoding: Decoding = Decoding()
     """How replies are generated."""
     planning: Planning = Planning()
@@ -700,5 +681,6 @@ class Config(Strict):
     @model_validator(mode="after")
     def _names_are_unique(self) -> Self:
         _unique("target", (target.id for target in self.targets))
-        _unique("task", (task.name for task in self.tasks))
+        evals = self.imported.evals if self.imported else ()
+        _unique("task", [*(task.name for task in self.tasks), *(one.name for one in evals)])
         return self

@@ -6,6 +6,7 @@ A row of the JSONL (or Parquet) file is one of::
     {"prompt": "…", "text": "…", "finish_reason": "length", "replicate": 1}
     {"id": "item-7", "text": "…", "turn": 1}                          with recorded.match: id
     {"messages": […], "continuations": ["A", "B"], "logprobs": [-0.1, -2.3], "tokens": [1, 1]}
+    {"id": "item-7", "text": "…", "scores": {"acc": 1.0}}              scored by another evaluation
 
 ``logprobs`` of a reply are as OpenAI gives them. ``replicate`` numbers repetitions of one question
 from 0. ``turn`` is how many assistant turns the conversation already has when the reply is asked
@@ -51,6 +52,7 @@ class RecordedModel:
         """
         self._path = path
         self._match = options.match
+        self._about = options.about
         self._index = RecordedIndex(path, options.match)
 
     @property
@@ -64,6 +66,7 @@ class RecordedModel:
         """Plain facts for the statement."""
         return {
             "adapter": "recorded",
+            **self._about,
             "file": self._path.name,
             "sha256": self._index.sha256,
             "match": self._match,
@@ -79,6 +82,7 @@ class RecordedModel:
             Access.TEXT: index.replies > 0,
             Access.LOGPROBS: index.with_logprobs > 0,
             Access.WEIGH: index.weighings > 0,
+            Access.SCORES: index.with_scores > 0,
         }
         return frozenset(level for level, there in has.items() if there)
 

@@ -44,7 +44,7 @@ class RecordedIndex:
         self._handle, self.sha256 = _open(path)
         weakref.finalize(self, self._handle.close)
         digests, offsets, sizes = bytearray(), array("Q"), array("I")
-        self.replies = self.weighings = self.with_logprobs = 0
+        self.replies = self.weighings = self.with_logprobs = self.with_scores = 0
         offset = 0
         for number, line in enumerate(self._lines(), 1):
             if line.strip():
@@ -106,6 +106,7 @@ class RecordedIndex:
         if isinstance(row.answer, Reply):
             self.replies += 1
             self.with_logprobs += row.answer.logprobs is not None
+            self.with_scores += bool(row.answer.scores)
         else:
             self.weighings += 1
 

@@ -24,6 +24,7 @@ COLUMNS = (
     "finish_reason",
     "fingerprint",
     "usage",
+    "scores",
     "continuations",
     "logprobs",
     "tokens",
@@ -32,6 +33,7 @@ COLUMNS = (
 """The keys that mean something; others are left alone."""
 
 _ALL_TOP = 1_000
+_MOST_SCORE = 1e15
 
 
 class RowError(Exception):
@@ -158,7 +160,17 @@ def _reply(data: Mapping[str, Any]) -> Reply:
         logprobs=tokens,
         usage=wire.usage(data),
         fingerprint=wire.clean(fingerprint)[:128] if isinstance(fingerprint, str) else None,
+        scores=_scores(data),
     )
+
+
+def _scores(data: Mapping[str, Any]) -> tuple[tuple[str, float], ...]:
+    found = data.get("scores") or {}
+    if not isinstance(found, dict) or not all(
+        type(value) in (int, float) and abs(value) <= _MOST_SCORE for value in found.values()
+    ):
+        raise RowError("'scores' is no object of numbers; write {'name': 0.5, …}")
+    return tuple((wire.clean(name), float(value)) for name, value in found.items())
 
 
 def _weights(data: Mapping[str, Any], count: int) -> Weights:

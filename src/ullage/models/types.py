@@ -32,6 +32,8 @@ class Access(StrEnum):
     its place, which takes the whole distribution."""
     NEXT = "next"
     """It reports the likeliest tokens at every place of that continuation."""
+    SCORES = "scores"
+    """Its replies come with the scores that another evaluation gave them: recordings may."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +187,8 @@ class Reply:
     usage: Usage = Usage()
     fingerprint: str | None = None
     """What an endpoint reported about the system that answered."""
+    scores: tuple[tuple[str, float], ...] = ()
+    """(name, value): what another evaluation gave this reply, where a recording says so."""
 
     @property
     def message(self) -> Message:
@@ -337,6 +341,8 @@ def answer_to_json(answer: Reply | Weights) -> dict[str, Any]:
     data: dict[str, Any] = {"text": answer.text, "finish": answer.finish_reason, "usage": usage}
     if answer.fingerprint is not None:
         data["fingerprint"] = answer.fingerprint
+    if answer.scores:
+        data["scores"] = [list(pair) for pair in answer.scores]
     if answer.logprobs is not None:
         data["logprobs"] = _tokens_to_json(answer.logprobs)
     return data
@@ -363,6 +369,7 @@ def answer_from_json(data: Mapping[str, Any]) -> Reply | Weights:
         logprobs=logprobs,
         usage=usage,
         fingerprint=data.get("fingerprint"),
+        scores=tuple((name, value) for name, value in data.get("scores", ())),
     )
 
 

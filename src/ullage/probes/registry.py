@@ -39,6 +39,7 @@ from ullage.probes.grounding import (
     Position,
     Present,
 )
+from ullage.probes.imported import ImportedProbe
 from ullage.probes.inheritance import GroupSwaps, TeacherErrors
 from ullage.probes.privacy import (
     CanaryChoice,
@@ -169,9 +170,10 @@ def resolve(config: Config, root: Path) -> dict[str, Probe]:
     """
     scenario = with_targets(load_scenario(config.scenario, root), config.targets)
     tasks = {task.name: task for task in config.tasks}
+    evals = {one.name: one for one in config.imported.evals} if config.imported else {}
     if len(tasks) < len(config.tasks):
         raise InputError("tasks: two of them have one name; rename one")
-    for name in tasks:
+    for name in (*tasks, *evals):
         if name in names():
             raise InputError(f"tasks: '{name}' is the name of a probe; rename the task")
     for name in config.items:
@@ -199,9 +201,12 @@ def configured(name: str, config: Config, root: Path) -> Probe:
     tasks = {task.name: task for task in config.tasks}
     if name in tasks:
         return TaskProbe(tasks[name], _path(root, tasks[name].file))
+    evals = {one.name: one for one in config.imported.evals} if config.imported else {}
+    if name in evals:
+        return ImportedProbe(evals[name], root)
     if name in config.items:
         return with_items(get_probe(name), _path(root, config.items[name]))
-    return _without_items(_get(name, (*names(), *tasks)))
+    return _without_items(_get(name, (*names(), *tasks, *evals)))
 
 
 def _path(root: Path, reference: str) -> Path:

@@ -73,10 +73,7 @@ def to_html(statement: Statement, found: Mapping[str, Consent] | None = None) ->
         curve=curve,
         reaching=[finding for finding in shown if finding.generalisation is not None],
         arms=words.in_order(statement.arms),
-        facts=facts,
         side_by_side=side_by_side,
-        words=words,
-        plots=plots,
         others=_others,
         scores=_scores,
         page_title=Markup.escape(
@@ -147,18 +144,29 @@ def _finalize(value: Any) -> Markup:
     return value if isinstance(value, Markup) else sanitise.html(str(value))
 
 
-@cache
-def template(name: str) -> jinja2.Template:
-    """One of our templates, in which all that is not our own markup is hostile text."""
-    environment = jinja2.Environment(
+def environment(*packages: str) -> jinja2.Environment:
+    """Templates in which whatever is printed is taken for hostile text.
+
+    Args:
+        packages: where to look for templates before those of the statement.
+    """
+    loaders = [jinja2.PackageLoader(name) for name in (*packages, "ullage.statement")]
+    made = jinja2.Environment(
+        loader=jinja2.ChoiceLoader(loaders),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         finalize=_finalize,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals["say"] = said
-    return environment.from_string(_resource(name))
+    made.globals |= {"say": said, "words": words, "plots": plots, "facts": facts}
+    return made
+
+
+@cache
+def template(name: str) -> jinja2.Template:
+    """One of the statement's own."""
+    return environment().get_template(name)
 
 
 @cache

@@ -21,9 +21,11 @@ _LEAST_SHARED = 0.2
 """Of the shorter text's words. Below it marks would cover everything and say nothing."""
 
 
-def side_by_side(example: Example, against: str = "teacher") -> dict[str, list[tuple[str, Markup]]]:
-    """The turns of the arm compared with, and the student's, as (role, text ready for the page)."""
-    sides: dict[str, list[tuple[str, Markup]]] = {against: [], "student": []}
+def side_by_side(
+    example: Example, against: str = "teacher", other: str = "student"
+) -> dict[str, list[tuple[str, Markup]]]:
+    """The turns of two arms as (role, text ready for the page), what differs marked."""
+    sides: dict[str, list[tuple[str, Markup]]] = {against: [], other: []}
     for pair in zip_longest(*(example.replies.get(arm, ()) for arm in sides)):
         for rows, told in zip(sides.values(), _turn(*pair), strict=True):
             if told is not None:

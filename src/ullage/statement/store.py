@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,11 @@ from pydantic_core import ErrorDetails
 from ullage.errors import InputError
 from ullage.files import write_together
 from ullage.statement import sanitise
-from ullage.statement.acceptance import read_records
+from ullage.statement.acceptance import accept, make_acceptance, read_records
 from ullage.statement.consent import consents
 from ullage.statement.document import SCHEMA_VERSION, Statement
 from ullage.statement.html import to_html
+from ullage.statement.keys import Signer
 from ullage.statement.markdown import to_markdown
 from ullage.statement.words import several
 
@@ -117,6 +119,33 @@ def refresh_views(statement: Statement, folder: Path) -> None:
     """
     views = _views(statement, folder)
     write_together(folder, {name: view for name, view in views.items() if (folder / name).exists()})
+
+
+def give_consent(
+    path: Path,
+    target: str,
+    *,
+    by: str,
+    role: str,
+    because: str,
+    mitigation: str,
+    accepted: date,
+    until: date,
+    signer: Signer,
+) -> Path:
+    """Accept one finding of the statement in `path`: signed, kept beside it, and in its views.
+
+    Raises:
+        UllageError: as `ullage.statement.acceptance.make_acceptance`, or it cannot be written.
+    """
+    statement = read(path)
+    given = make_acceptance(
+        statement, target, by=by, role=role, because=because, mitigation=mitigation,
+        accepted=accepted, until=until,
+    )  # fmt: skip
+    written = accept(path.parent, given, signer)
+    refresh_views(statement, path.parent)
+    return written
 
 
 def _views(statement: Statement, folder: Path) -> dict[str, bytes]:

