@@ -1,6 +1,6 @@
 """Planted against reported, over all dimensions, on simulated arms with losses of a declared size.
 
-    python bench/planted.py [--quick] [--probe NAME]... [--jobs N]
+    python bench/planted.py [--quick] [--fresh] [--probe NAME]... [--jobs N]
 
 It prints three tables in Markdown, all from the trials of `ullage selftest`:
 
@@ -13,7 +13,8 @@ It prints three tables in Markdown, all from the trials of `ullage selftest`:
    asks for it. What is bold is meant to be seen; the rest is what the damage does besides (who
    declines everything also answers fewer questions), not what the auditor makes up.
 
-Without --quick it makes 400 audits of each size instead of 20.
+What a self-test has tried with this very code is not tried again, unless with --fresh. Without
+--quick it makes 200 audits of each size instead of 20.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from ullage import __version__
+from ullage.files import cache_home
 from ullage.selftest.report import MetricResult, Report, Trials
 from ullage.selftest.run import choose, run_selftest
 from ullage.selftest.show import matrix_to_markdown
@@ -36,7 +38,8 @@ from ullage.selftest.trials import FULL, QUICK
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="20 audits of each size, not 400")
+    parser.add_argument("--quick", action="store_true", help="20 audits of each size, not 200")
+    parser.add_argument("--fresh", action="store_true", help="try again what was tried")
     parser.add_argument("--probe", action="append", default=[], help="only this one; repeatable")
     parser.add_argument("--jobs", type=int, default=None, help="processes; one a core")
     given = parser.parse_args()
@@ -46,6 +49,8 @@ def main() -> None:
         QUICK if given.quick else FULL,
         quick=given.quick,
         jobs=given.jobs,
+        kept=cache_home() / "selftest",
+        fresh=given.fresh,
         on_probe=lambda name, result: print(
             f"{name}: {'begun' if result is None else 'done'}", file=sys.stderr
         ),

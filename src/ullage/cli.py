@@ -575,9 +575,8 @@ def selftest(
     """Show what the auditor can and cannot see."""
     from dataclasses import replace
 
-    from ullage.files import write_whole
+    from ullage.files import cache_home, write_whole
     from ullage.lab.organisms.registry import ORGANISMS, find_organism
-    from ullage.models.hf.smollm2 import cache_folder
     from ullage.selftest.run import choose, keep, record_path, run_selftest
     from ullage.selftest.show import render, to_markdown
     from ullage.selftest.trials import FULL, QUICK
@@ -608,7 +607,7 @@ def selftest(
                 name, None if result is None else result.passed, most
             ),
             organisms=audited,
-            kept=cache_folder().parent / "selftest",
+            kept=cache_home() / "selftest",
             fresh=fresh,
         )
     if record is not None:
