@@ -122,7 +122,7 @@ STRATEGIES = {
     "repeat the prompt": Fool(
         FOOLS["repeat the prompt"],
         ("grounding-counterfactual.grounded", "refusal-pairs.over-refusal"),
-        ("grounding-counterfactual.unsupported", "refusal-pairs.contrast", "list-edits.complies"),
+        ("refusal-pairs.contrast", "list-edits.complies"),
     ),
     "empty string": Fool(
         FOOLS["empty string"],

@@ -242,4 +242,7 @@ def test_lines_carry_families_and_thousands_are_read_fast(
     assert items[4_999].id == f"{probe.name}/4999"
     assert took < 2.0, f"{took:.2f} s"
     first = next(islice(own.items(0), 1))
-    assert converse(own, first, perfect) == converse(probe, items[-1], perfect)
+    ours, theirs = dict(converse(own, first, perfect)), dict(converse(probe, items[-1], perfect))
+    if probe.name == "corpus-distance":  # of the family, which is another
+        assert ours.pop("group") != theirs.pop("group")
+    assert ours == theirs

@@ -93,7 +93,7 @@ class WrongKey(Broken):
     def converse(self, item: Item) -> Conversation:
         if hashlib.sha256(item.id.encode()).digest()[0] % 3 or not item.wrong:
             return (yield from self.inner.converse(item))
-        inner = self.inner.converse(replace(item, answer=item.wrong, wrong=item.answer))
+        inner = self.inner.converse(wrongly_keyed(item))
         reply: Any = None
         while True:
             try:
@@ -105,5 +105,18 @@ class WrongKey(Broken):
 
     def knowing(self, request: Ask | Sample | Weigh, item: Item) -> Ask | Sample | Weigh:
         """The request to a model that knows the right answer all the same."""
-        subject = replace(request.subject, answer=item.answer, wrong=item.wrong)
+        known = (item.answer, item.wrong)
+        if "answers" in item.data:  # one a request: turned back as they were turned
+            known = (request.subject.wrong, request.subject.answer)
+        subject = replace(request.subject, answer=known[0], wrong=known[1])
         return replace(request, subject=subject)
+
+
+def wrongly_keyed(item: Item) -> Item:
+    """The item with right and wrong in each other's place, wherever the probe keeps them."""
+    data = dict(item.data)
+    if "answers" in data:
+        data |= {"answers": data["wrong"], "wrong": data["answers"]}
+    if "supported" in data:
+        data |= {"supported": data["contradicted"], "contradicted": data["supported"]}
+    return replace(item, answer=item.wrong, wrong=item.answer, data=data)

@@ -21,7 +21,9 @@ KEYED = [
     name
     for name in PACKAGED
     # The others judge what is done (ask, abstain, change a list), not what is answered.
-    if name not in ("teacher-text", "abstention", "clarification", "endings")
+    if name not in ("abstention", "clarification", "endings")
+    # They weigh texts, whatever stands in them.
+    and name not in ("teacher-text", "next-tokens", "text-bits")
     and name not in ("grounding-missing", "grounding-contradictory", "group-swaps")
     and name not in ("refusal-pairs", "refusal-list", "jailbreak")
     and name not in ("membership", "membership-loss", "membership-tokens")

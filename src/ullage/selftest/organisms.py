@@ -7,22 +7,26 @@ own checker finds when it asks the student directly.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from math import sqrt
 from typing import Any
 
 from ullage.audit import Setup, run_audit, set_up, share_replies
-from ullage.config import load
+from ullage.config import Loaded, load
+from ullage.config import digest as config_digest
 from ullage.config.models import Arm
 from ullage.lab.evaluate import Evaluation, arm_of, evaluate
 from ullage.lab.items import HEADLINE
 from ullage.lab.organisms.build import CONFIG, STANDARD, Making, build
 from ullage.lab.organisms.organism import Organism
 from ullage.selftest.report import OrganismResult
+from ullage.stamp import digest
 from ullage.statement.document import Finding, Statement, Verdict
 
 DIRECT: Mapping[str, tuple[str, ...]] = {
     "agreement": HEADLINE,
+    "semantic-entropy": ("lookup",),
     "likelihood-gap": ("lookup",),
     "invariance": ("lookup", "formats"),
     "abstention": ("missing", "missing-answerable"),
@@ -70,7 +74,7 @@ def audit_organisms(
     for organism in organisms:
         tell(organism.name, None)
         loaded = load(build(organism, making=making, progress=progress) / CONFIG)
-        setup = set_up(loaded)
+        setup = set_up(loaded, _run_name(loaded))
         if earlier is not None:
             asyncio.run(share_replies(earlier, setup))
         statement, earlier = asyncio.run(run_audit(setup)), setup
@@ -82,6 +86,14 @@ def audit_organisms(
         results.append(judge_organism(organism, statement, teacher, student))
         tell(organism.name, results[-1].passed)
     return results
+
+
+def _run_name(loaded: Loaded) -> str:
+    """Of the audit with exactly this configuration and code: what another one asked stays apart."""
+    probes = set_up(loaded).probes.values()
+    parts = [config_digest(loaded.config, loaded.scenario), *(digest(probe) for probe in probes)]
+    told = hashlib.sha256("\n".join(parts).encode()).hexdigest()
+    return f"{loaded.config.name}-{told[:12]}"
 
 
 def judge_organism(
