@@ -153,6 +153,7 @@ def environment(*packages: str) -> jinja2.Environment:
     loaders = [jinja2.PackageLoader(name) for name in (*packages, "ullage.statement")]
     made = jinja2.Environment(
         loader=jinja2.ChoiceLoader(loaders),
+        auto_reload=False,  # our own files, which do not change
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         finalize=_finalize,
