@@ -528,7 +528,7 @@ def schema(name: Annotated[SchemaName, typer.Argument(help="Which schema.")]) ->
 @app.command()
 def selftest(
     quick: Annotated[
-        bool, typer.Option("--quick", help="Fewer audits: two minutes on two cores, for CI.")
+        bool, typer.Option("--quick", help="Fewer audits: three minutes on two cores, for CI.")
     ] = False,
     probe: Annotated[
         list[str] | None,

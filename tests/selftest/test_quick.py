@@ -16,7 +16,7 @@ from ullage.probes.registry import PACKAGED
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_the_quick_selftest_passes(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "ullage.cli", "selftest", "--quick", "--json", "--jobs", "1"]
+    command = [sys.executable, "-m", "ullage.cli", "selftest", "--quick", "--json", "--jobs", "2"]
     env = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
     result = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
     report = json.loads(result.stdout)
