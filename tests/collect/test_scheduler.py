@@ -173,7 +173,8 @@ def test_being_cancelled_keeps_what_was_answered(tmp_path: Path) -> None:
         work = iter([(TwoTurns(), item) for item in islice(TwoTurns().items(0), 500)])
         collector = Collector("teacher", views, open_model, journal, Spending(Budget(), {}))
         task = asyncio.create_task(collector.run(work))
-        await asyncio.sleep(0.1)
+        while len(journal) < 6:
+            await asyncio.sleep(0.001)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
