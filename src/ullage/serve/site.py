@@ -28,6 +28,7 @@ from ullage.statement.document import Finding, Statement
 from ullage.statement.gating import Report
 from ullage.statement.html import environment
 from ullage.statement.keys import Signer
+from ullage.trial.room import Room
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,8 @@ class Site:
     """Who signs acceptances; None: pages only read."""
     policy: Path | None
     """The gate's policy; None: no acceptance counts for the gate."""
+    room: Room | None = None
+    """Of the blind trial that is on."""
     watch: Watch = field(default_factory=Watch)
     _paired: dict[tuple[str, ...], dict[str, Difference]] = field(default_factory=dict)
 
