@@ -36,7 +36,7 @@ MAY_IMPORT = {
     "selftest": _ROOMS | _BASE | {ENGINE, "lab"},
     # People talk to the arms; nothing of the audit but its configuration is known to it.
     "trial": {"models", "config", "stats", "collect.lock", "probes.jsonl"}
-    | {"statement.sanitise", "statement.words", "cli_common"}
+    | {"statement.sanitise", "statement.store", "statement.words", "cli_common"}
     | _BASE,
     "serve": (_ROOMS - {"distill", "stats"}) | _BASE | {ENGINE, "trial"},
     "cli": _ROOMS | _BASE | {ENGINE, "lab", "selftest", "imports", "serve", "trial"},

@@ -116,6 +116,14 @@ def test_why_an_arm_fails_is_not_shown(tmp_path: Path) -> None:
     assert [line["turns"] for line in lines_of(file, "ended")] == [1]
 
 
+def test_a_long_answer_is_shown_to_its_end(tmp_path: Path) -> None:
+    file = write_trial(tmp_path, "word " * 3000 + "the end")
+    with holding(file) as served:
+        send(served, "/trial", name="ann")
+        act(served, 1, "say", text="Where?")
+        assert "the end" in served.ask("/trial/1").text
+
+
 def test_what_was_sent_before_is_not_sent_again(file: Path) -> None:
     with holding(file) as served:
         send(served, "/trial", name="ann")
@@ -155,7 +163,7 @@ def test_a_bad_form_is_said_and_nothing_is_logged(
 ) -> None:
     with holding(file) as served:
         send(served, "/trial", name="ann")
-        answer = act(served, 1, **form)  # type: ignore[arg-type]
+        answer = act(served, 1, **form)
         assert answer.status == 422 and said in unescape(answer.text)
         for name in ("", "   ", "x" * 61):
             assert send(served, "/trial", name=name).status == 422

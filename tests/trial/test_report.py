@@ -7,10 +7,13 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
+from tests.support import statements
+from tests.support.signed import write_statement
 from tests.support.trials import log_of, write_trial
 from ullage.cli import app
 from ullage.stats.intervals import mean_difference
@@ -24,6 +27,8 @@ PROTOCOL = {
     "margins": {"reached": 0.15, "help": 0.2},
     "reason": "A clerk who is left alone calls a colleague.",
     "errors": 0.02,
+    "teacher": "simulated:t",
+    "student": "simulated:s",
 }
 TASKS = [TrialTask(f"t{n}", f"f{n % 8}", "Find it.") for n in range(16)]
 
@@ -72,14 +77,11 @@ def test_the_interval_is_that_of_the_pairs(tmp_path: Path) -> None:
     points = {"yes": 1.0, "partly": 0.5, "no": 0.0, "abandoned": 0.0}
     told = report(path, NOW)
     assert told.pairs == 7 * 16 and told.unpaired == 0
-    for one, value in zip(
-        told.judged,
-        (
-            lambda line: points[line["outcome"]],
-            lambda line: 0.0 if line["own"] is None else 1 - line["own"] / 100,
-        ),
-        strict=True,
-    ):
+    values: list[Callable[[dict[str, Any]], float]] = [
+        lambda line: points[line["outcome"]],
+        lambda line: 0.0 if line["own"] is None else 1 - line["own"] / 100,
+    ]
+    for one, value in zip(told.judged, values, strict=True):
         halves = {
             arm: {(couple_of(x["person"]), x["task"]): x for x in ended if x["arm"] == arm}
             for arm in ("teacher", "student")
@@ -206,5 +208,20 @@ def test_the_command_tells_it(tmp_path: Path) -> None:
     assert "There is no statement beside it yet." in told.output
     found = json.loads(CliRunner().invoke(app, ["trial", "report", str(file), "--json"]).output)
     assert found["pairs"] == 32 and found["judged"][0]["verdict"] == "lost"
-    (file.parent / "runs" / "desk" / "statement.json").write_text("{}")
-    assert "does not alter" in CliRunner().invoke(app, ["trial", "report", str(file)]).output
+
+
+def test_the_statement_beside_it_is_named_and_untouched(tmp_path: Path) -> None:
+    file = write_trial(tmp_path)
+    trial(log_of(file), 2, at_random({"teacher": 1.0, "student": 0.0}))
+    statement = statements.every_verdict()
+    arms = {
+        side: statement.arms[side].model_copy(update={"identity": PROTOCOL[side]})
+        for side in ("teacher", "student")
+    }
+    same = statement.model_copy(update={"arms": {**statement.arms, **arms}})
+    for one, said in ((same, "which it does not alter"), (statement, "is about other models")):
+        write_statement(tmp_path / "runs" / "desk", one)
+        path = tmp_path / "runs" / "desk" / "statement.json"
+        before = path.read_bytes()
+        told = CliRunner().invoke(app, ["trial", "report", str(file)])
+        assert said in told.output and path.read_bytes() == before

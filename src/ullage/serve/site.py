@@ -30,6 +30,9 @@ from ullage.statement.html import environment
 from ullage.statement.keys import Signer
 from ullage.trial.room import Room
 
+_LONGEST = 200_000
+"""Characters of a text that is shown whole."""
+
 
 @dataclass(frozen=True)
 class Site:
@@ -50,7 +53,8 @@ class Site:
     @cached_property
     def _templates(self) -> jinja2.Environment:
         made = environment("ullage.serve")
-        made.globals |= {"link": link, "plain": plain, "attribute": escape, "State": State}
+        made.globals |= {"link": link, "plain": plain, "whole": whole}
+        made.globals |= {"attribute": escape, "State": State}
         return made
 
     def page(
@@ -162,6 +166,11 @@ def link(*parts: object, **query: object) -> Markup:
 def plain(text: str) -> Markup:
     """Hostile text where no element may stand: in a title."""
     return escape(sanitise.visible(text))
+
+
+def whole(text: str) -> Markup:
+    """Hostile text to be read to its end, where no list of others stands beside it."""
+    return sanitise.html(text, limit=_LONGEST, lines=True)
 
 
 def _text(value: object) -> str:

@@ -42,7 +42,7 @@ def report_trial(
         return
     for line in _lines(told):
         typer.echo(line)
-    typer.echo(_beside(loaded))
+    typer.echo(_beside(loaded, told))
 
 
 def _lines(told: Report) -> Iterator[str]:
@@ -74,9 +74,14 @@ def _why(one: Judged) -> Iterator[str]:
         yield f"about {one.more_trials:,} more trials would show it kept, were it so"
 
 
-def _beside(loaded: LoadedTrial) -> str:
+def _beside(loaded: LoadedTrial, told: Report) -> str:
     """How it stands to the statement of the run, which it does not alter."""
+    from ullage.statement.store import read
+
     path = loaded.folder.parents[1] / "statement.json"
     if not path.is_file():
         return "There is no statement beside it yet."
+    judged = {side: record.identity for side, record in read(path).arms.items()}
+    if any(judged.get(side) != identity for side, identity in told.arms.items()):
+        return f"{path} is about other models than these."
     return f"Told beside {path}, which it does not alter."

@@ -84,6 +84,8 @@ class Judged:
 class Report:
     """A trial, judged."""
 
+    arms: dict[Side, str]
+    """Identities of the models."""
     people: int
     pairs: int
     unpaired: int
@@ -121,6 +123,7 @@ def report(path: Path, now: datetime) -> Report:
     pairs = pairs_of(counted)
     spoilt = unanswered / max(1, unanswered + len(counted))
     return Report(
+        arms={side: state.protocol[side] for side in SIDES},
         people=len(state.people),
         pairs=len(pairs),
         unpaired=len(counted) - 2 * len(pairs),
