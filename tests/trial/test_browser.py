@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Dialog, Page
 
 from tests.serve.test_browser import opened, violations
 from tests.support import statements
@@ -87,7 +87,12 @@ def test_axe_finds_nothing_serious_and_what_an_arm_says_does_nothing(
     with holding(write_trial(tmp_path, answer)) as served:
         page = opened(browser, served, width, color_scheme=scheme)
         did: list[str] = []
-        page.on("dialog", lambda dialog: (did.append("dialog"), dialog.dismiss()))
+
+        def dismiss(dialog: Dialog) -> None:
+            did.append("dialog")
+            dialog.dismiss()
+
+        page.on("dialog", dismiss)
         page.on("console", lambda message: did.append(message.text))
         page.on("pageerror", lambda error: did.append(str(error)))
         page.goto(f"http://127.0.0.1:{served.port}/trial")
