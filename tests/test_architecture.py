@@ -34,8 +34,12 @@ MAY_IMPORT = {
     "lab": (_ROOMS - {"statement"}) | _BASE,
     # It tries the engine on students of the laboratory.
     "selftest": _ROOMS | _BASE | {ENGINE, "lab"},
-    "serve": (_ROOMS - {"distill", "stats"}) | _BASE | {ENGINE},
-    "cli": _ROOMS | _BASE | {ENGINE, "lab", "selftest", "imports", "serve"},
+    # People talk to the arms; nothing of the audit but its configuration is known to it.
+    "trial": {"models", "config", "stats", "collect.lock", "probes.jsonl"}
+    | {"statement.sanitise", "statement.store", "statement.words", "cli_common"}
+    | _BASE,
+    "serve": (_ROOMS - {"distill", "stats"}) | _BASE | {ENGINE, "trial"},
+    "cli": _ROOMS | _BASE | {ENGINE, "lab", "selftest", "imports", "serve", "trial"},
 }
 
 HEAVY = {"torch", "transformers", "accelerate", "safetensors", "gguf"}

@@ -23,6 +23,7 @@ from ullage.lab.cli import lab_app
 from ullage.probes_cli import probe, probes
 from ullage.serve.cli import serve
 from ullage.statement_cli import statement_app
+from ullage.trial.cli import trial_app
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -50,6 +51,7 @@ app = typer.Typer(
 app.add_typer(statement_app, name="statement")
 app.add_typer(cache_app, name="cache")
 app.add_typer(lab_app, name="lab")
+app.add_typer(trial_app, name="trial")
 
 ConfigPath = Annotated[Path, typer.Argument(help="The configuration file.", metavar="CONFIG")]
 Overrides = Annotated[

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from ullage.serve import pages
+from ullage.serve import pages, trials
 from ullage.serve.security import Guard
 from ullage.serve.site import Site
 
@@ -23,6 +23,7 @@ _STATIC = {
     "pages.css": ("ullage.serve", "static", "text/css"),
     "live.js": ("ullage.serve", "static", "text/javascript"),
     "items.js": ("ullage.serve", "static", "text/javascript"),
+    "trial.js": ("ullage.serve", "static", "text/javascript"),
 }
 """Every file of ours that a page may load: its package, folder and kind."""
 
@@ -43,6 +44,10 @@ def make_app(site: Site) -> ASGIApp:
             Route(f"{run}/accept", pages.accept, methods=["POST"]),
             Route(f"{run}/files/{{name}}", pages.download),
             Route("/diff", pages.difference),
+            Route("/trial", trials.welcome),
+            Route("/trial", trials.join, methods=["POST"]),
+            Route("/trial/{person:int}", trials.work),
+            Route("/trial/{person:int}", trials.act, methods=["POST"]),
             Route("/static/{name}", static),
         ],
         exception_handlers={404: _not_found, 500: _failed},

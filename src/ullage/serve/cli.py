@@ -26,10 +26,17 @@ def serve(
         Path | None,
         typer.Option("--policy", metavar="FILE", help="The gate's policy: whose consent counts."),
     ] = None,
+    trial: Annotated[
+        Path | None,
+        typer.Option("--trial", metavar="FILE", help="Hold the blind trial of that file."),
+    ] = None,
     key: SigningKey = None,
     root: Root = None,
 ) -> None:
     """Read, compare and accept in a browser; for this machine alone, at the address it prints."""
+    import asyncio
+
+    from ullage.config.trial import load_trial
     from ullage.errors import InputError
     from ullage.statement.words import several
 
@@ -39,12 +46,14 @@ def serve(
         raise InputError(
             f"serve: {error.name} is not installed; pip install 'ullage[serve]'"
         ) from error
+    loaded = None if trial is None else load_trial(trial)
     listening = server.listen(host, port)
     port = listening.getsockname()[1]
     access = server.make_access(host, port, name or ())
     site = server.make_site(folder, access, policy=policy, key=key, root=root)
     called = name[0] if name else f"[{host}]" if ":" in host else host
-    address = f"http://{called}:{port}/?token={access.token}"
+    start = "" if trial is None else "trial"
+    address = f"http://{called}:{port}/{start}?token={access.token}"
     found = several(len(site.runs.every()), "run")
     typer.echo(f"{folder}: {found}, at\n\n  {address}\n\nCtrl-C stops it.")
-    server.make_server(site).run(sockets=[listening])
+    asyncio.run(server.run(site, listening, loaded))

@@ -39,12 +39,17 @@ def page(function: Page) -> Callable[[Request], Response]:
         site: Site = request.app.state.site
         try:
             return function(site, request)
-        except NotThereError as error:
-            return site.page("message.html.j2", 404, title="Not there", told=str(error))
-        except UllageError as error:
-            return site.page("message.html.j2", 422, title="That cannot be shown", told=str(error))
+        except (NotThereError, UllageError) as error:
+            return refused(site, error)
 
     return handler
+
+
+def refused(site: Site, error: NotThereError | UllageError) -> Response:
+    """A page that says why there is nothing else to see."""
+    if isinstance(error, NotThereError):
+        return site.page("message.html.j2", 404, title="Not there", told=str(error))
+    return site.page("message.html.j2", 422, title="That cannot be shown", told=str(error))
 
 
 @page
@@ -61,7 +66,13 @@ def every_run(site: Site, request: Request) -> Response:
         except UllageError as error:
             row["problem"] = str(error)
         rows.append(row)
-    return site.page("runs.html.j2", rows=rows, root=str(site.runs.root), outcome=outcome_sentence)
+    return site.page(
+        "runs.html.j2",
+        rows=rows,
+        root=str(site.runs.root),
+        outcome=outcome_sentence,
+        trial=site.room is not None,
+    )
 
 
 @page

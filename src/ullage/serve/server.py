@@ -7,10 +7,12 @@ import os
 import secrets
 import socket
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import uvicorn
 
+from ullage.config.trial import LoadedTrial
 from ullage.errors import InputError
 from ullage.serve.app import make_app
 from ullage.serve.indexing import Indexes
@@ -19,6 +21,7 @@ from ullage.serve.security import Access
 from ullage.serve.site import Site
 from ullage.statement.keys import KEY_ENV, Signer, open_signer
 from ullage.statement.policy import load_policy
+from ullage.trial.room import opened
 
 TOKEN_ENV = "ULLAGE_SERVE_TOKEN"  # noqa: S105 - the name of a variable, not a token
 """The variable that may hold a token. Not an option: a command line can be read by every user."""
@@ -121,6 +124,24 @@ def make_server(site: Site) -> uvicorn.Server:
             timeout_graceful_shutdown=3,
         )
     )
+
+
+async def run(site: Site, listening: socket.socket, trial: LoadedTrial | None = None) -> None:
+    """Answer until it is stopped.
+
+    Args:
+        site: the pages.
+        listening: where.
+        trial: a blind trial that is on meanwhile; its arms are loaded first.
+
+    Raises:
+        UllageError: the trial cannot be held.
+    """
+    if trial is None:
+        await make_server(site).serve(sockets=[listening])
+        return
+    async with opened(trial) as room:
+        await make_server(replace(site, room=room)).serve(sockets=[listening])
 
 
 def _is_local(host: str) -> bool:

@@ -28,6 +28,10 @@ from ullage.statement.document import Finding, Statement
 from ullage.statement.gating import Report
 from ullage.statement.html import environment
 from ullage.statement.keys import Signer
+from ullage.trial.room import Room
+
+_LONGEST = 200_000
+"""Characters of a text that is shown whole."""
 
 
 @dataclass(frozen=True)
@@ -41,13 +45,16 @@ class Site:
     """Who signs acceptances; None: pages only read."""
     policy: Path | None
     """The gate's policy; None: no acceptance counts for the gate."""
+    room: Room | None = None
+    """Of the blind trial that is on."""
     watch: Watch = field(default_factory=Watch)
     _paired: dict[tuple[str, ...], dict[str, Difference]] = field(default_factory=dict)
 
     @cached_property
     def _templates(self) -> jinja2.Environment:
         made = environment("ullage.serve")
-        made.globals |= {"link": link, "plain": plain, "attribute": escape, "State": State}
+        made.globals |= {"link": link, "plain": plain, "whole": whole}
+        made.globals |= {"attribute": escape, "State": State}
         return made
 
     def page(
@@ -159,6 +166,11 @@ def link(*parts: object, **query: object) -> Markup:
 def plain(text: str) -> Markup:
     """Hostile text where no element may stand: in a title."""
     return escape(sanitise.visible(text))
+
+
+def whole(text: str) -> Markup:
+    """Hostile text to be read to its end, where no list of others stands beside it."""
+    return sanitise.html(text, limit=_LONGEST, lines=True)
 
 
 def _text(value: object) -> str:
