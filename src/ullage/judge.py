@@ -73,7 +73,7 @@ class _Comparison:
         people = self._people(better, worse)[:, both]
         if ppi.is_enough(people):
             interval = ppi.mean_difference(
-                first[:, 0], second[:, 0], *people, family, bounds=metric.bounds
+                first[:, 0], second[:, 0], people[0], people[1], family, bounds=metric.bounds
             )
         elif metric.functional is None:
             interval = self._of_means(
