@@ -136,8 +136,7 @@ class Probe(ABC):
     others: frozenset[Literal["base", "judge"]] = frozenset()
     """Arms it asks beside the teacher (`Ask.of`); without them its targets are ``unmeasured``."""
     validation: Probe | None = None
-    """Where a model judges: what tries the judge on items that people have judged
-    (`ullage.probes.validation`)."""
+    """Where a model judges: what tries the judge on labelled items (`ullage.probes.validation`)."""
     is_planted: bool = False
     """Whether its items belong in a training corpus: `ullage distill` leaves them there."""
     obstacle: str = ""

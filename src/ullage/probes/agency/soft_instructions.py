@@ -16,7 +16,7 @@ from ullage.probes.protocol import Conversation, Dimension, Item, Metric, ask
 from ullage.probes.validation import Validation
 
 LABELLED = Path(__file__).parent / "soft_instructions.jsonl"
-"""Pairs of replies that people have judged."""
+"""Pairs of replies, labelled by their author with the better one."""
 
 _FORMS = (
     "{task} Please {a}, {b} and {c}.",
