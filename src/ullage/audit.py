@@ -23,6 +23,7 @@ from ullage.examples import with_examples
 from ullage.files import write_whole
 from ullage.generalising import with_generalisation
 from ullage.judge import Findings, judge
+from ullage.labels import read_labels
 from ullage.models.registry import open_model
 from ullage.models.types import Model
 from ullage.plan import Pilot, Plan, arm_price, make_plan
@@ -46,8 +47,9 @@ from ullage.state import compose
 from ullage.statement.document import Statement
 from ullage.statement.store import write_all
 
-ROLES = ("teacher", "teacher_again", "base", "control", "student", "derived")
-"""The order arms are asked in: what the student is compared with comes first."""
+ROLES = ("judge", "teacher", "teacher_again", "base", "control", "student", "derived")
+"""The order arms are asked in: whether a judge is fit, and what the student is compared with, come
+first."""
 
 
 class Step(StrEnum):
@@ -85,6 +87,8 @@ def set_up(loaded: Loaded, run: str | None = None) -> Setup:
                 f"'{target.metric}'; it has {', '.join(known)}"
             )
         wanted[probe.name] = probe
+        if probe.validation is not None:
+            wanted[probe.validation.name] = probe.validation
     folder = loaded.root / loaded.config.runs / (run or loaded.config.name)
     return Setup(loaded, wanted, RunFolder(folder))
 
@@ -141,7 +145,8 @@ def arm_views(loaded: Loaded, models: Mapping[str, Model]) -> dict[str, ArmView]
     for role, model in models.items():
         # A recording asked again can only repeat itself.
         is_again = role == "teacher_again" and config.arms.teacher.scheme != "recorded"
-        temperature = config.decoding.temperature
+        # A verdict is no product: a judge is not served at the product's temperature.
+        temperature = 0.0 if role == "judge" else config.decoding.temperature
         if is_again and again is not None:
             temperature = again
         views[role] = ArmView.of(role, model, temperature=temperature, again=is_again)
@@ -261,7 +266,8 @@ def score_run(setup: Setup, plan: Plan) -> None:
     scenario, budget = setup.loaded.scenario, setup.loaded.config.budget
     with Journal(setup.folder.replies, read_only=True) as journal:
         rounds = rounds_asked(plan, setup.probes, scenario, budget, journal)
-        score(plan, rounds.all, journal, setup.folder.scores)
+        labels = read_labels(setup.folder.labels, setup.probes)
+        score(plan, rounds.all, journal, setup.folder.scores, labels)
 
 
 def judge_run(setup: Setup, plan: Plan) -> Findings:

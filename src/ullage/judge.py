@@ -15,7 +15,8 @@ from pydantic import BaseModel, ConfigDict
 
 from ullage.config.models import Budget, Scenario, Target
 from ullage.plan import Plan, PlannedProbe
-from ullage.probes.protocol import FloatArray, Metric, Probe
+from ullage.probes.protocol import PEOPLE, FloatArray, Metric, Probe
+from ullage.probes.validation import Fitness, Validation
 from ullage.scores import ProbeScores, Scores
 from ullage.statement.document import (
     ArmValue,
@@ -25,7 +26,7 @@ from ullage.statement.document import (
     ProbeRecord,
     Verdict,
 )
-from ullage.stats import intervals, sequential
+from ullage.stats import intervals, ppi, sequential
 from ullage.stats.intervals import Interval, TooFewError
 from ullage.stats.multiplicity import holm
 from ullage.stats.power import items_from_standard_error
@@ -69,7 +70,12 @@ class _Comparison:
         second = self.scores.columns(worse, metric.source_columns)
         both = np.isfinite(first).all(axis=1) & np.isfinite(second).all(axis=1)
         first, second, family = first[both], second[both], self.scores.family[both]
-        if metric.functional is None:
+        people = self._people(better, worse)[:, both]
+        if ppi.is_enough(people):
+            interval = ppi.mean_difference(
+                first[:, 0], second[:, 0], people[0], people[1], family, bounds=metric.bounds
+            )
+        elif metric.functional is None:
             interval = self._of_means(
                 intervals.mean_difference,
                 sequential.mean_difference,
@@ -85,6 +91,30 @@ class _Comparison:
                 seed=self.plan.seed,
             )
         return interval if metric.higher_is_better else interval.negated()
+
+    def _people(self, better: str, worse: str) -> FloatArray:
+        """(2, items) what people say of both arms; NaN where they say nothing."""
+        metric, nothing = self.metric, np.full(len(self.scores.items), np.nan)
+        if metric.even is None:
+            return np.stack([nothing, nothing])
+        first, second = (
+            np.full(len(nothing), metric.even)
+            if arm == metric.against
+            else self.scores.values.get((arm, PEOPLE), nothing)
+            for arm in (better, worse)
+        )
+        return np.stack([first, second])
+
+    def told_of_judge(self, fitness: Fitness | None) -> str:
+        """What a reader must know of verdicts that a model gave; empty where it gave none."""
+        if fitness is None:
+            return ""
+        people = self._people(self.metric.against, "student")
+        labelled = int(np.isfinite(people).all(axis=0).sum())
+        if ppi.is_enough(people):
+            return f"; {fitness.told}; people's labels on {labelled:,} items correct it"
+        few = f"people's labels on {labelled} items are too few to" if labelled else "no labels"
+        return f"; {fitness.told}; {few} correct it, so that its own error is not in the interval"
 
     def beside(self, worse: str, better: str = "teacher") -> Interval | None:
         """Another arm against one that stands beside the verdict; None if there is none."""
@@ -169,6 +199,8 @@ class _Measured:
     obstacle: str = ""
     """Why there is no loss to judge."""
     infrastructure: bool = False
+    fitness: Fitness | None = None
+    """What was found of the model that judged the replies, where one did."""
 
     @property
     def p_lost(self) -> float | None:
@@ -185,7 +217,14 @@ def judge(
 ) -> Findings:
     """Judge every target of the scenario."""
     measured = [
-        _measure(target, plan, budget, probes[target.probe], scores.probes.get(target.probe))
+        _measure(
+            target,
+            plan,
+            budget,
+            probes[target.probe],
+            scores.probes.get(target.probe),
+            _fitness(probes[target.probe], plan, scores),
+        )
         for target in scenario.targets
     ]
     adjusted = iter(holm([one.p_lost for one in measured if one.p_lost is not None]))
@@ -237,12 +276,32 @@ def settled(
     return True
 
 
+def _fitness(probe: Probe, plan: Plan, scores: Scores) -> Fitness | None:
+    """What was found of the judge that a probe asks; None where it asks none."""
+    validation = probe.validation
+    if not isinstance(validation, Validation) or validation.name not in plan.probes:
+        return None
+    tried = scores.probes.get(validation.name)
+    nothing = np.full(plan.probes[validation.name].items, np.nan)
+    agrees = nothing if tried is None else tried.columns("judge", ("agrees",))[:, 0]
+    return validation.fitness(agrees)
+
+
 def _measure(
-    target: Target, plan: Plan, budget: Budget, probe: Probe, scores: ProbeScores | None
+    target: Target,
+    plan: Plan,
+    budget: Budget,
+    probe: Probe,
+    scores: ProbeScores | None,
+    fitness: Fitness | None = None,
 ) -> _Measured:
     blocked = plan.unmeasured.get(target.id)
     if blocked is not None or scores is None:
         return _Measured(target=target, obstacle=blocked or "no probe ran")
+    if fitness is not None and not fitness.is_fit:
+        return _Measured(
+            target=target, obstacle=fitness.told, infrastructure=fitness.infrastructure
+        )
     comparison = _Comparison(probe.metric(target.metric), scores, plan, plan.probes[target.probe])
     against = comparison.metric.against
     failed = scores.errors[against] | scores.errors["student"]
@@ -257,7 +316,7 @@ def _measure(
         loss = comparison.loss(against, "student")
     except TooFewError as error:
         return _Measured(target=target, comparison=comparison, obstacle=str(error))
-    return _Measured(target=target, comparison=comparison, loss=loss)
+    return _Measured(target=target, comparison=comparison, loss=loss, fitness=fitness)
 
 
 def _main_reasons(scores: ProbeScores, against: str) -> str:
@@ -318,6 +377,7 @@ def _judgement(
     if comparison.stopped:
         asked, of = len(comparison.scores.items), comparison.share.items
         why += f"; asking stopped at {asked:,} of {of:,} items, where the verdict was in"
+    why += comparison.told_of_judge(measured.fitness)
     return {
         "verdict": Verdict(judgement.verdict),
         "why": why,

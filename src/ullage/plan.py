@@ -6,7 +6,7 @@ identity, so that what is judged later is what was planned.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from itertools import islice
 
 from pydantic import BaseModel, ConfigDict
@@ -33,6 +33,8 @@ _FAMILY_SCAN = 400
 """Items per probe that are read to count families."""
 _CHARACTERS_PER_TOKEN = 4.0
 _ENDLESS = 2**31
+_JUDGED = ("self", "teacher", "base")
+"""Who answers beside a judge."""
 _ITEMS_PER_FAMILY = 5
 """From so many on a pilot's intraclass correlation says more than the guess."""
 
@@ -163,7 +165,13 @@ def make_plan(
     }
     families = {name: _family_count(probe, config.seed) for name, probe in probes.items()}
     measured = [target for target in scenario.targets if target.id not in unmeasured]
-    in_full = {t.probe for t in measured if probes[t.probe].metric(t.metric).functional is not None}
+    # Whether a judge is fit, and what people say of it, is known only at the end.
+    in_full = {
+        t.probe
+        for t in measured
+        if probes[t.probe].metric(t.metric).functional is not None
+        or "judge" in probes[t.probe].others
+    }
     in_rounds = {t.probe for t in measured} - in_full if config.planning.stop_early else set()
     targets = {
         target.id: _plan_target(
@@ -191,6 +199,7 @@ def make_plan(
         for name, probe in probes.items()
         if any(t.probe == name for t in measured)
     }
+    planned |= _plan_validations(probes, planned, families)
     joint = joint_power([target.power for target in targets.values()]) if targets else (None, None)
     return Plan(
         ullage_version=__version__,
@@ -209,7 +218,29 @@ def make_plan(
 
 
 def _able_arms(probe: Probe, views: Mapping[str, ArmView]) -> tuple[str, ...]:
-    return tuple(role for role, view in views.items() if probe.access <= view.access)
+    return tuple(
+        role for role, view in views.items() if role != "judge" and probe.access <= view.access
+    )
+
+
+def _plan_validations(
+    probes: Mapping[str, Probe],
+    planned: Mapping[str, PlannedProbe],
+    families: Mapping[str, tuple[int, int]],
+) -> dict[str, PlannedProbe]:
+    """What tries the judge of the planned probes: all its items, asked of the judge alone."""
+    wanted = [probes[name].validation for name in planned]
+    return {
+        one.name: PlannedProbe(
+            dimension=str(one.dimension),
+            items=families[one.name][1],
+            families=families[one.name][0],
+            arms=("judge",),
+            source=one.source,
+        )
+        for one in wanted
+        if one is not None and one.name in probes
+    }
 
 
 def _cannot_measure(target: Target, probe: Probe, views: Mapping[str, ArmView]) -> str | None:
@@ -217,7 +248,12 @@ def _cannot_measure(target: Target, probe: Probe, views: Mapping[str, ArmView]) 
         return probe.unmeasured[target.metric]
     if probe.obstacle:
         return probe.obstacle
-    others: tuple[str, ...] = (probe.metric(target.metric).against, *probe.others)
+    others: tuple[str, ...] = (probe.metric(target.metric).against, *sorted(probe.others))
+    if "judge" in others and "judge" not in views:
+        return (
+            f"no rule can score {probe.name}, and there is no arm 'judge' to do it "
+            "(docs/how-to/judge-model.md)"
+        )
     for role in others:
         if role not in views:
             return f"{target.id} compares the student with '{role}', and there is no such arm"
@@ -226,6 +262,10 @@ def _cannot_measure(target: Target, probe: Probe, views: Mapping[str, ArmView]) 
         if missing:
             what = ", ".join(sorted(missing))
             return f"{probe.name} needs access '{what}', which the {role} does not give"
+    if "judge" in others:
+        for role in ("teacher", "student"):
+            if views[role].identity == views["judge"].identity:
+                return f"the judge is the {role} itself, and models prefer their own words"
     return None
 
 
@@ -286,16 +326,27 @@ def _plan_arms(
     probes: Mapping[str, Probe],
     planned: Mapping[str, PlannedProbe],
 ) -> dict[str, PlannedArm]:
-    rehearsed = {name: rehearse(probes[name], config.seed) for name in planned}
+    rehearsed = {name: rehearse(probes[name], config.seed, by=_JUDGED) for name in planned}
+    verdicts = {
+        name: rehearse(probes[name], config.seed, by=("judge",))
+        for name in planned
+        if "judge" in probes[name].others
+    }
     arms = {}
     for role, view in views.items():
         requests = prompt = completion = 0.0
         for name, share in planned.items():
             if role in share.arms:
-                per_item = rehearsed[name]
-                requests += per_item[0] * share.items
-                prompt += per_item[1] * share.items
-                completion += per_item[2] * share.items
+                per_item, times = rehearsed[name], share.items
+            elif role == "judge" and name in verdicts:
+                # The teacher is as good as itself: nobody needs to be asked.
+                judged = sum(arm != "teacher" for arm in share.arms)
+                per_item, times = verdicts[name], judged * share.items
+            else:
+                continue
+            requests += per_item[0] * times
+            prompt += per_item[1] * times
+            completion += per_item[2] * times
         price = arm_price(config, role)
         arms[role] = PlannedArm(
             identity=view.identity,
@@ -332,16 +383,34 @@ def usual_items(probe: Probe) -> int:
     return _plan_target(target, metric, Planning(), families, None, level=0.95).items
 
 
-def rehearse(probe: Probe, seed: int) -> tuple[float, float, float]:
-    """Requests, prompt and completion tokens per item, from conversations with ideal replies."""
+def rehearse(
+    probe: Probe, seed: int, *, by: Collection[str] = (*_JUDGED, "judge")
+) -> tuple[float, float, float]:
+    """Requests, prompt and completion tokens per item, from conversations with ideal replies.
+
+    Where a judge compares replies, those of the arm are bad ones: equal ones need no judge.
+
+    Args:
+        probe: the probe.
+        seed: of its items.
+        by: whose requests are counted, by `Ask.of`.
+    """
     view = ArmView(role="teacher", identity="rehearsal", access=frozenset(Access))
+    views = dict.fromkeys(("teacher", "base", "judge"), view)
     seen: list[Request] = []
     items = list(islice(probe.items(seed), _SAMPLED_ITEMS))
     for item in items:
-        conversation = LiveConversation(probe, item, "teacher", {"teacher": view, "base": view})
+        bad = Reply(text=item.wrong or "No.") if "judge" in probe.others else None
+        conversation = LiveConversation(probe, item, "teacher", views)
         while conversation.outcome is None:
-            seen.extend(want.request for want in conversation.wants)
-            conversation.give(tuple(_ideal(want.request, item) for want in conversation.wants))
+            requests = [want.request for want in conversation.wants]
+            seen.extend(request for request in requests if request.of in by)
+            conversation.give(
+                tuple(
+                    bad if bad is not None and request.of == "self" else _ideal(request, item)
+                    for request in requests
+                )
+            )
     prompt = sum(len(m.content) / _CHARACTERS_PER_TOKEN + 4 for r in seen for m in r.messages)
     completion = sum(r.max_tokens for r in seen if isinstance(r, Ask))
     scale = max(1, len(items))

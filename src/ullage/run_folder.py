@@ -46,6 +46,11 @@ class RunFolder:
         return self.path / "replies.jsonl"
 
     @property
+    def labels(self) -> Path:
+        """What people say of replies that a model judged; the user writes it, if anybody."""
+        return self.path / "labels.jsonl"
+
+    @property
     def scores(self) -> Path:
         """The score table."""
         return self.path / "scores.parquet"

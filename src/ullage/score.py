@@ -7,7 +7,7 @@ run again gives the same table.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 
@@ -19,8 +19,9 @@ from ullage.collect.journal import Journal
 from ullage.collect.replay import replay
 from ullage.collect.uses import Uses
 from ullage.files import cannot_write
+from ullage.labels import Label, LabelKey, refuse_unknown
 from ullage.plan import Plan
-from ullage.probes.protocol import Item, Probe
+from ullage.probes.protocol import PEOPLE, Item, Probe
 
 _NAME = pa.dictionary(pa.int32(), pa.string())
 SCHEMA = pa.schema(
@@ -103,6 +104,7 @@ def score(
     work: Callable[[str], Iterator[tuple[Probe, Item]]],
     journal: Journal,
     path: Path,
+    labels: Mapping[LabelKey, Label] | None = None,
 ) -> None:
     """Score every arm from the journal into `path`, with what the replies cost beside it.
 
@@ -111,14 +113,24 @@ def score(
         work: what was asked of an arm, by its role, in the order that the table keeps.
         journal: the replies.
         path: of the table.
+        labels: what people say of replies, kept beside the scores of these.
+
+    Raises:
+        InputError: a label is of a reply that nobody asked for.
     """
     uses = Uses()
     views = plan.views()
+    left = dict(labels or {})
     with ScoreTable(path) as table:
         for role in plan.arms:
             for probe, item in work(role):
                 outcome = replay(probe, item, role, views, journal, uses=uses)
+                label = left.pop((probe.name, item.id, role), None)
+                if label is not None and outcome.error is None:
+                    values = {**outcome.values, PEOPLE: label.value}
+                    outcome = Outcome(values=values)
                 table.add(probe.name, item, role, outcome)
+        refuse_unknown(left)
         table.describe(
             "ullage.uses",
             {

@@ -145,7 +145,8 @@ def _early_notes(plan: Plan, scores: Scores) -> list[str]:
     in_full = [name for name in plan.probes if name not in rounds]
     if in_full:
         notes.append(
-            f"Asked in full, because some target is no mean of items: {', '.join(in_full)}."
+            "Asked in full, because some target is no mean of items or a model judges them: "
+            f"{', '.join(in_full)}."
         )
     return notes
 

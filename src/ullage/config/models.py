@@ -228,6 +228,8 @@ class Behaviour(Strict):
     """P(right answer) where nothing of the kind was taught."""
     end: Share = 0.95
     """P(comes to an end) where a text is asked for."""
+    judge: Share = 0.9
+    """P(right verdict) on which of two replies is better."""
     variety: Share = 0.5
     """P(a right reply is any of the item's many) where it has many; else it is the usual one."""
     usual_wrong: Share = 1.0
@@ -341,10 +343,13 @@ class Arms(Strict):
     """Trained on the same prompts without the teacher."""
     derived: Arm | None = None
     """The student after quantisation, pruning or merging."""
+    judge: Arm | None = None
+    """Says which of two replies is better, where no rule can. Another model than those it judges:
+    models prefer their own words (`docs/how-to/judge-model.md`)."""
 
     @model_validator(mode="after")
     def _only_the_teacher_teaches(self) -> Self:
-        for role in ("student", "base", "control", "derived"):
+        for role in ("student", "base", "control", "derived", "judge"):
             arm = getattr(self, role)
             if arm is not None and arm.terms is not None:
                 raise ValueError(

@@ -45,9 +45,9 @@ _KNOWN = 0.25
 _OTHER = " otherwise"
 """The token that no text goes on with."""
 _TOKEN = re.compile(r"\s*\S+")
-_KEPT = ("follow", "hold", "recover", "stand", "transfer", "end")
-"""What is expected where a model stands on other words, meets what it was not taught, or writes:
-shares of their own names."""
+_KEPT = ("follow", "hold", "recover", "stand", "transfer", "end", "judge")
+"""What is expected where a model stands on other words, meets what it was not taught, writes, or
+judges what others wrote: shares of their own names."""
 _SENTENCE_ENDS = (".", "!", "?")
 
 
@@ -172,10 +172,11 @@ class SimulatedModel:
     def _varied(self, text: str, request: Ask, behaviour: Behaviour) -> str:
         """One of many right replies, or a wrong one of its own, as declared; else the text.
 
-        Where the wrong reply is what is looked for (a secret, a text without end), it stays.
+        Where the wrong reply is what is looked for (a secret, a text without end, a verdict), it
+        stays.
         """
         subject = request.subject
-        if subject.expects in ("withhold", "end"):
+        if subject.expects in ("withhold", "end", "judge"):
             return text
         is_right = bool(subject.ways) and text == subject.answer
         if not is_right and (text != subject.wrong or behaviour.usual_wrong >= 1.0):

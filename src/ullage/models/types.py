@@ -16,6 +16,9 @@ from typing import Any, Literal, Protocol
 
 Role = Literal["system", "user", "assistant"]
 FinishReason = Literal["stop", "length", "content_filter", "unknown"]
+AnsweredBy = Literal["self", "teacher", "base", "judge"]
+"""Which arm answers: the arm being probed, the teacher (for fidelity to it), the base (as the model
+that never saw what the others were trained on), or a judge of what the others said."""
 
 
 class Access(StrEnum):
@@ -74,7 +77,7 @@ class Subject:
     """The ideal behaviour: ``answer``, ``abstain``, ``clarify``, ``refuse``, or ``withhold`` what
     `wrong` holds; where it stands on other words ``follow`` (go where the steps lead), ``hold``
     (answer on, after right replies), ``recover`` (answer on, after a wrong one) or ``stand`` (keep
-    a right answer that the user calls wrong); of a text, ``end``."""
+    a right answer that the user calls wrong); of a text, ``end``; of two replies, ``judge``."""
     answer: str = ""
     """A reply that scores full marks."""
     wrong: str = ""
@@ -100,9 +103,7 @@ class Ask:
     seed: int = 0
     replicate: int = 0
     """Distinguishes deliberate repetitions of one question (`teacher_again`, samples)."""
-    of: Literal["self", "teacher", "base"] = "self"
-    """Which arm answers: the arm being probed, the teacher (for fidelity to it), or the base (as
-    the model that never saw what the others were trained on)."""
+    of: AnsweredBy = "self"
     subject: Subject = field(default=Subject(), compare=False)
 
 
@@ -117,7 +118,7 @@ class Sample:
     stop: tuple[str, ...] = ()
     top_logprobs: int = 0
     seed: int = 0
-    of: Literal["self", "teacher", "base"] = "self"
+    of: AnsweredBy = "self"
     subject: Subject = field(default=Subject(), compare=False)
 
     def asks(self) -> list[Ask]:
@@ -150,7 +151,7 @@ class Weigh:
     """How many of the likeliest tokens `Weights.places` reports; 0 asks for no places at all."""
     replicate: int = 0
     """As for `Ask`; a deterministic model is never asked the same again."""
-    of: Literal["self", "teacher", "base"] = "self"
+    of: AnsweredBy = "self"
     subject: Subject = field(default=Subject(), compare=False)
 
 

@@ -29,6 +29,11 @@ multiplicities of a resample; returns shape (replicates,). Weights of one give t
 """
 
 
+PEOPLE = "people"
+"""Column of the score table for what people say of replies that a model judged, in the unit of the
+metric; of most items they say nothing."""
+
+
 class Dimension(StrEnum):
     """One kind of capability that distillation may lose (DESIGN §5)."""
 
@@ -102,6 +107,9 @@ class Metric:
     is_harm: bool = False
     """Whether it counts a harm (a leak) and no capability: that the base did as little of it takes
     nothing off the student, so *never had* is not said."""
+    even: float | None = None
+    """Where a model judges whose reply is better: the value of one that is as good as the reply it
+    is compared with, and so of the arm compared with. People's labels (`PEOPLE`) mend it."""
 
     @property
     def source_columns(self) -> tuple[str, ...]:
@@ -125,8 +133,10 @@ class Probe(ABC):
     dimension: Dimension
     access: frozenset[Access] = frozenset({Access.TEXT})
     """All of these are needed; a model lacking one leaves the probe's targets ``unmeasured``."""
-    others: frozenset[Literal["base"]] = frozenset()
+    others: frozenset[Literal["base", "judge"]] = frozenset()
     """Arms it asks beside the teacher (`Ask.of`); without them its targets are ``unmeasured``."""
+    validation: Probe | None = None
+    """Where a model judges: what tries the judge on labelled items (`ullage.probes.validation`)."""
     is_planted: bool = False
     """Whether its items belong in a training corpus: `ullage distill` leaves them there."""
     obstacle: str = ""

@@ -14,7 +14,7 @@ from ullage.config.models import Config, Target
 from ullage.config.problems import did_you_mean
 from ullage.config.scenario import load_scenario
 from ullage.errors import InputError
-from ullage.probes.agency import Correction, ListEdits, NovelRule, Steering
+from ullage.probes.agency import Correction, ListEdits, NovelRule, SoftInstructions, Steering
 from ullage.probes.base import PackagedProbe
 from ullage.probes.boundary import (
     Abstention,
@@ -122,6 +122,7 @@ PACKAGED: dict[str, type[Probe]] = {
         Correction,
         ListEdits,
         Steering,
+        SoftInstructions,
         TeacherErrors,
         GroupSwaps,
     )

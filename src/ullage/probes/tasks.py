@@ -101,6 +101,7 @@ class OwnItems(Probe):
         self.dimension = probe.dimension
         self.access = probe.access
         self.others = probe.others
+        self.validation = probe.validation
         self.is_planted = probe.is_planted
         self.metrics = probe.metrics
         checked = check(path, self._read)

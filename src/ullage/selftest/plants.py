@@ -22,6 +22,7 @@ from ullage.selftest import (
     truths_guarded,
     truths_in_common,
     truths_in_turn,
+    truths_judged,
     truths_trust,
 )
 from ullage.selftest.damages import BASELINE
@@ -327,6 +328,8 @@ PLANTS: dict[tuple[str, str], Plant] = {
     ("correction", "swallows"): _mean("capitulation", 0.1, truths_in_turn.swallows),
     ("list-edits", "complies"): _mean("accuracy", 0.1, truths.right),
     ("list-edits", "ignores"): _mean("accuracy", 0.1, truths.wrong),
+    # A reply that is worse takes half a unit off: δ is one such reply in ten.
+    ("soft-instructions", "as-good"): _mean("accuracy", 0.05, truths_judged.as_good),
     ("steering", "progress"): _mean("accuracy", 0.1, truths_in_turn.steered),
     ("steering", "reached"): _mean("accuracy", 0.1, truths_in_turn.arrives),
     ("teacher-errors", "repeats"): Plant(

@@ -29,9 +29,12 @@ from ullage.selftest.damages import Damage
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
-TEACHER, INTACT, BASE = "teacher", "intact", "base"
+TEACHER, INTACT, BASE, JUDGE = "teacher", "intact", "base", "judge"
 """Arms of a pool beside the damaged ones: the teacher, a student that lost nothing and, for metrics
-that compare with it and probes that ask it, a base that is as that student."""
+that compare with it and probes that ask it, a base that is as that student, and a judge."""
+
+JUDGING = Behaviour(judge=0.9, noise=0.1)
+"""How that judge behaves: one that errs, on its own and sometimes with itself."""
 
 _SAME_ITEMS = 200
 """Items on which a damage must change a reply, or it is taken to change none."""
@@ -184,6 +187,7 @@ def _arms(
     return {
         TEACHER: SimulatedModel("teacher", own),
         BASE: SimulatedModel("base", theirs),
+        JUDGE: SimulatedModel("judge", own.model_copy(update={"default": JUDGING})),
         INTACT: SimulatedModel("student", theirs),
         **{
             name: damage.student(intact, seed=2 * seed + 1, world=world)
@@ -197,7 +201,7 @@ def _converse(
 ) -> Outcome:
     """One conversation, as the engine has it, with every reply it was given."""
     role = arm if arm in (TEACHER, BASE) else "student"
-    models = {TEACHER: arms[TEACHER], BASE: arms[BASE], "student": arms[arm]}
+    models = {one: arms[one] for one in (TEACHER, BASE, JUDGE)} | {"student": arms[arm]}
     conversation = LiveConversation(probe, item, role, _VIEWS)
     while conversation.outcome is None:
         answers = tuple(models[want.arm.role].respond(want.request) for want in conversation.wants)
@@ -208,7 +212,7 @@ def _converse(
 
 _VIEWS: dict[str, ArmView] = {
     role: _Unkeyed(role=role, identity=role, access=frozenset(Access), keyed_by_item=True)
-    for role in (TEACHER, BASE, "student")
+    for role in (TEACHER, BASE, JUDGE, "student")
 }
 
 

@@ -33,7 +33,17 @@ from ullage.selftest import checks
 from ullage.selftest.damages import DAMAGES
 from ullage.selftest.planted import READ, Trial, Truth, damaged_on, mixed, places, read_loss
 from ullage.selftest.plants import baseline, default_margin, plant, teacher_of
-from ullage.selftest.pool import BASE, INTACT, TEACHER, Pool, Table, ask_pool, rows
+from ullage.selftest.pool import (
+    BASE,
+    INTACT,
+    JUDGE,
+    JUDGING,
+    TEACHER,
+    Pool,
+    Table,
+    ask_pool,
+    rows,
+)
 from ullage.selftest.report import SIZES, Check, MetricResult, ProbeResult, Trials
 from ullage.stamp import digest
 from ullage.statement.document import Finding, Verdict
@@ -187,9 +197,12 @@ def _plan(
     )
     options = SimulatedOptions(default=intact)
     arm = Arm(model="simulated:arm", simulated=options)
-    config = Config(arms=Arms(teacher=arm, student=arm, base=arm), planning=settings.planning)
+    arms = Arms(teacher=arm, student=arm, base=arm, judge=arm)
+    config = Config(arms=arms, planning=settings.planning)
     model = SimulatedModel("arm", options)
     views = {role: ArmView.of(role, model) for role in (TEACHER, "student", BASE)}
+    if JUDGE in probe.others:
+        views[JUDGE] = ArmView.of(JUDGE, SimulatedModel(JUDGE, SimulatedOptions(default=JUDGING)))
     plan = make_plan(
         config,
         scenario,

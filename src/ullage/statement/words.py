@@ -76,6 +76,7 @@ ARMS: dict[str, str] = {
     "control": "trained on the same prompts, without the teacher",
     "student": "the distilled model this statement is about",
     "derived": "the student after quantisation, pruning or merging",
+    "judge": "says which of two replies is better, where no rule can",
 }
 """Every role, in the order it is shown, and what it is."""
 
