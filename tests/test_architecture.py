@@ -39,6 +39,7 @@ MAY_IMPORT = {
     | {"statement.sanitise", "statement.store", "statement.words", "cli_common"}
     | _BASE,
     "serve": (_ROOMS - {"distill", "stats"}) | _BASE | {ENGINE, "trial"},
+    "__main__": {"cli"},
     "cli": _ROOMS | _BASE | {ENGINE, "lab", "selftest", "imports", "serve", "trial"},
 }
 
