@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
-from typing import ClassVar
+from types import MappingProxyType
 
 import numpy as np
 
@@ -40,10 +40,12 @@ class NextTokens(TeacherText):
     name = "next-tokens"
     stream = TeacherText.name
     access = frozenset({Access.TEXT, Access.WEIGH, Access.NEXT})
-    gaps: ClassVar[dict[str, str]] = {
-        OTHER_TOKENS: "the vocabularies differ: the arms cut one text into different tokens, so "
-        "that what comes next is of no common set"
-    }
+    gaps = MappingProxyType(
+        {
+            OTHER_TOKENS: "the vocabularies differ: the arms cut one text into different tokens, "
+            "and so have no next tokens in common"
+        }
+    )
     instead = (
         "text-bits.difference or teacher-text.surprise, which count bytes (agreement.agreement "
         "where no text can be weighed)"

@@ -13,7 +13,7 @@ COLUMNS = ("confidence", "correct")
 
 ECE = Metric(
     name="ece",
-    summary="How sure it is says less about how often it is right.",
+    summary="How sure it is lies further from how often it is right.",
     higher_is_better=False,
     columns=COLUMNS,
     functional=ece,

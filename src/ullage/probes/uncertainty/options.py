@@ -65,7 +65,7 @@ class Confidence(ChoiceProbe):
         ECE,
         Metric(
             name="smooth-ece",
-            summary="How sure it is says less about how often it is right (without bins).",
+            summary="How sure it is lies further from how often it is right (without bins).",
             higher_is_better=False,
             columns=COLUMNS,
             functional=smooth_ece,
