@@ -5,7 +5,7 @@
 #   make gallery      the three statements of docs/gallery, also one at a time:
 #     gallery-lab       a student that lost “I do not know”: minutes
 #     gallery-imported  two models that lm-eval asked: seconds
-#     gallery-smollm2   ten layers of SmolLM2 in twelve dimensions: half an hour
+#     gallery-smollm2   twenty layers of SmolLM2 in twelve dimensions: half an hour
 #   make test         lint, types and every test, as CI runs them
 #
 # On Linux the default package index serves torch built for CUDA, which is several gigabytes. For the

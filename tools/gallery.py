@@ -90,7 +90,7 @@ def imported() -> Path:
 
 
 def smollm2() -> Path:
-    """Ten of the thirty layers of SmolLM2-135M-Instruct, asked in all twelve dimensions."""
+    """Twenty of the thirty layers of SmolLM2-135M-Instruct, asked in all twelve dimensions."""
     folder = WORK / "smollm2"
     config = folder / "ullage.yaml"
     teacher = ensure_smollm2(say)
@@ -108,7 +108,7 @@ ENTRIES = {
         lab, "The statement of a student without “I do not know”", {"": DESKTOP, "-phone": PHONE}
     ),
     "imported": Entry(imported, "The statement of two folders of lm-eval logs", {"": DESKTOP}),
-    "smollm2": Entry(smollm2, "The statement of ten layers of SmolLM2", {"": DESKTOP}),
+    "smollm2": Entry(smollm2, "The statement of twenty layers of SmolLM2", {"": DESKTOP}),
 }
 
 
