@@ -23,6 +23,7 @@ from ullage.distill.installed import require_installed
 from ullage.distill.selection import Selection, selection
 from ullage.distill.signals import Signal, require_signals
 from ullage.errors import InputError
+from ullage.models.told import told
 
 _ELSEWHERE = {
     "output",
@@ -156,8 +157,17 @@ class Recipe:
     @property
     def described(self) -> dict[str, Any]:
         """The settings as the ledger keeps them."""
+        settings = self.settings.model_dump(mode="json", exclude={"output"})
+        for holder, key in (
+            (settings, "teacher"),
+            (settings, "student"),
+            (settings, "corpus"),
+            (settings["cache"] or {}, "folder"),
+        ):
+            if holder.get(key) is not None:
+                holder[key] = told(holder[key])
         return {
-            **self.settings.model_dump(mode="json", exclude={"output"}),
+            **settings,
             "objective": self._written_out,
             "text": presets.text(self.settings),
             "alignment": self.alignment,
