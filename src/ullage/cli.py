@@ -260,7 +260,10 @@ def _plain(message: str) -> str:
 
 
 def _fail(message: str, code: int) -> None:
-    typer.echo(f"ullage: {message}", err=True)
+    from ullage.statement.sanitise import terminal
+
+    # Names of files and of what is in them may come from anybody.
+    typer.echo(f"ullage: {terminal(message, limit=4000)}", err=True)
     sys.exit(code)
 
 

@@ -44,6 +44,8 @@ HOSTILE = {
     "separators": "one\u2028two\u2029three\rfour\tfive",
     "rtl": "שלום עולם ، مرحبا 1 < 2",
     "numbers": "99999999999999999999",
+    "runner": "##[set-output name=a]b\n ::add-mask::e\n##vso[task.x]b::error::x",
+    "formula": "=cmd|' /C calc'!A0",
     "entities": "&lt;script&gt; &#x202e; &nbsp;",
 }
 """What a model, an item file or a name may try, by what it tries."""
