@@ -20,7 +20,7 @@ from pydantic_core import ErrorDetails
 from ullage.errors import InputError
 from ullage.files import write_together
 from ullage.statement import jcs, sanitise
-from ullage.statement.acceptance import accept, make_acceptance, read_records
+from ullage.statement.acceptance import accept, make_acceptance, read_records, withdraw
 from ullage.statement.bounds import MOST_VALUES, too_wide
 from ullage.statement.consent import consents
 from ullage.statement.document import SCHEMA_VERSION, Statement
@@ -149,6 +149,22 @@ def give_consent(
         accepted=accepted, until=until,
     )  # fmt: skip
     written = accept(path.parent, given, signer)
+    refresh_views(statement, path.parent)
+    return written
+
+
+def take_consent_back(
+    path: Path, target: str, *, by: str, because: str, withdrawn: date, signer: Signer
+) -> list[Path]:
+    """Withdraw the acceptance of one finding of the statement in `path`, and from its views.
+
+    Raises:
+        UllageError: as `ullage.statement.acceptance.withdraw`, or it cannot be written.
+    """
+    statement = read(path)
+    written = withdraw(
+        path.parent, statement, target, by=by, because=because, withdrawn=withdrawn, signer=signer
+    )
     refresh_views(statement, path.parent)
     return written
 
