@@ -18,7 +18,7 @@ from ullage.config.objective import (
     Skewed,
     TermSettings,
 )
-from ullage.distill import presets
+from ullage.distill import history, presets
 from ullage.distill.installed import require_installed
 from ullage.distill.selection import Selection, selection
 from ullage.distill.signals import Signal, require_signals
@@ -94,6 +94,11 @@ class Paths:
     def preflight(self) -> Path:
         """What the preflight found: looked for once, whatever interrupts the rest."""
         return self.work / "preflight.json"
+
+    @property
+    def history(self) -> Path:
+        """What the training says of itself, until the student is made."""
+        return self.work / history.FILE
 
     @property
     def answers(self) -> Path:
