@@ -2,6 +2,10 @@
 #
 #   make demo         distil two students in the laboratory, and show what one of them lost
 #   make demo-real    distil a small real model (fetched), audit it, and open its statement
+#   make gallery      the three statements of docs/gallery, also one at a time:
+#     gallery-lab       a student that lost “I do not know”: minutes
+#     gallery-imported  two models that lm-eval asked: seconds
+#     gallery-smollm2   twenty layers of SmolLM2 in twelve dimensions: half an hour
 #   make test         lint, types and every test, as CI runs them
 #
 # On Linux the default package index serves torch built for CUDA, which is several gigabytes. For the
@@ -20,13 +24,20 @@ READY := $(VENV)/.ready
 # Tests run JOBS at a time, so each keeps to one thread; and none may reach for a model hub.
 TEST_ENV := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1
 
-.PHONY: demo demo-real test check bench docs constraints clean
+GALLERY := gallery-lab gallery-imported gallery-smollm2
+
+.PHONY: demo demo-real gallery $(GALLERY) test check bench docs constraints clean
 
 demo: $(READY)
 	$(BIN)/ullage demo
 
 demo-real: $(READY)
 	$(BIN)/ullage demo --real
+
+gallery: $(GALLERY)
+
+$(GALLERY): gallery-%: $(READY)
+	$(BIN)/python tools/gallery.py $*
 
 test: check
 	$(TEST_ENV) $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
@@ -42,6 +53,7 @@ bench: $(READY)
 
 docs: $(READY)
 	$(BIN)/python tools/reference.py
+	$(BIN)/python tools/gallery.py
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

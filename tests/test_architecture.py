@@ -38,7 +38,9 @@ MAY_IMPORT = {
     "trial": {"models", "config", "stats", "collect.lock", "probes.jsonl"}
     | {"statement.sanitise", "statement.store", "statement.words", "cli_common"}
     | _BASE,
-    "serve": (_ROOMS - {"distill", "stats"}) | _BASE | {ENGINE, "trial"},
+    # Of distillation it reads what a training says of itself.
+    "serve": (_ROOMS - {"distill", "stats"}) | _BASE | {ENGINE, "trial", "distill.history"},
+    "__main__": {"cli"},
     "cli": _ROOMS | _BASE | {ENGINE, "lab", "selftest", "imports", "serve", "trial"},
 }
 

@@ -1,7 +1,10 @@
-"""What is shipped: the sources and the laboratory's weights, and little else."""
+"""What is shipped, sources and weights and little else, and how it is run."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import ullage
@@ -18,3 +21,10 @@ def test_the_package_stays_small() -> None:
         if path.is_file() and "__pycache__" not in path.parts
     }
     assert sum(sizes.values()) < MOST, sorted(sizes.items(), key=lambda pair: -pair[1])[:5]
+
+
+def test_it_runs_as_a_module() -> None:
+    said = subprocess.run(
+        [sys.executable, "-m", "ullage", "--version"], capture_output=True, text=True, check=True
+    )
+    assert said.stdout.strip() == version("ullage")

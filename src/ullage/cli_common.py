@@ -13,8 +13,16 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from ullage.config import Loaded
+    from ullage.progress import Reporter
     from ullage.statement.document import Statement
 
+DEFAULT_CONFIG = Path("ullage.yaml")
+ConfigPath = Annotated[Path, typer.Argument(help="The configuration file.", metavar="CONFIG")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("-o", "--override", metavar="KEY=VALUE", help="Override one key; repeatable."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable output and progress.")]
 Place = Annotated[
     Path, typer.Argument(help="A run folder or a statement.json.", metavar="STATEMENT")
@@ -70,3 +78,22 @@ def print_json(data: object) -> None:
 
     text = json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False)
     sys.stdout.write(json_text(text) + "\n")
+
+
+def load_config(path: Path, overrides: list[str] | None) -> Loaded:
+    """A configuration, as a command was given it."""
+    from ullage.config import load
+
+    return load(path, tuple(overrides or ()))
+
+
+def reporter_for(json_: bool, loaded: Loaded) -> Reporter:
+    """What tells how far work on a configuration is."""
+    return make_reporter(json_, open_console(), loaded.config.budget.currency)
+
+
+def make_reporter(json_: bool, console: Console, currency: str) -> Reporter:
+    """What tells how far work is: for machines, or on a terminal."""
+    from ullage.progress import JsonReporter, TerminalReporter
+
+    return JsonReporter() if json_ else TerminalReporter(console, currency)

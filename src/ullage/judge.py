@@ -315,8 +315,22 @@ def _measure(
     try:
         loss = comparison.loss(against, "student")
     except TooFewError as error:
-        return _Measured(target=target, comparison=comparison, obstacle=str(error))
+        why = _gap(probe, scores) or str(error)
+        return _Measured(target=target, comparison=comparison, obstacle=why)
     return _Measured(target=target, comparison=comparison, loss=loss, fitness=fitness)
+
+
+def _gap(probe: Probe, scores: ProbeScores) -> str:
+    """Why most items of the student have no score, as the probe tells it; empty where it does not.
+
+    And what to measure instead.
+    """
+    for column, why in probe.gaps.items():
+        items = int(np.isfinite(scores.columns("student", (column,))).sum())
+        if items > len(scores.items) / 2:
+            told = f"{why} ({items:,} of {len(scores.items):,} items)"
+            return f"{told}; use {probe.instead}" if probe.instead else told
+    return ""
 
 
 def _main_reasons(scores: ProbeScores, against: str) -> str:

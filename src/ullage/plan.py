@@ -261,7 +261,8 @@ def _cannot_measure(target: Target, probe: Probe, views: Mapping[str, ArmView]) 
         missing = probe.access - views[role].access
         if missing:
             what = ", ".join(sorted(missing))
-            return f"{probe.name} needs access '{what}', which the {role} does not give"
+            why = f"{probe.name} needs access '{what}', which the {role} does not give"
+            return f"{why}; use {probe.instead}" if probe.instead else why
     if "judge" in others:
         for role in ("teacher", "student"):
             if views[role].identity == views["judge"].identity:

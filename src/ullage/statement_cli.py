@@ -320,21 +320,17 @@ def withdraw_consent(
     key: SigningKey = None,
 ) -> None:
     """Take the acceptance of a loss back. Signed."""
-    from ullage.statement.acceptance import withdraw
     from ullage.statement.keys import open_signer
-    from ullage.statement.store import refresh_views
+    from ullage.statement.store import take_consent_back
 
-    statement, path = read_place(place)
-    written = withdraw(
-        path.parent,
-        statement,
+    written = take_consent_back(
+        read_place(place)[1],
         target,
         by=by,
         because=because,
         withdrawn=day("--on", None),
         signer=open_signer(key),
     )
-    refresh_views(statement, path.parent)
     for file in written:
         typer.echo(f"wrote {file}: {target} is accepted no more")
 

@@ -130,6 +130,10 @@ def _listed(signed: Signed) -> dict[str, str]:
 def _weights(subject: _Subject) -> str:
     statement = read(subject.folder.path / "statement.json")
     if not is_local(statement.arms["student"].identity):
+        if subject.weights is not None:
+            raise InputError(
+                f"{subject.weights}: is not what was judged: the student answered from elsewhere"
+            )
         return "not looked at: the student answered from elsewhere, so there are none"
     if subject.weights is None:
         return "not looked at: name the folder to be shipped with --weights"

@@ -7,7 +7,7 @@ from typing import get_args
 
 import pytest
 
-from ullage.cli import ProfileName
+from ullage.audit_cli import ProfileName
 from ullage.config import Loaded, load
 from ullage.config.models import Planning
 from ullage.config.profiles import PROFILES, Profile, as_overrides

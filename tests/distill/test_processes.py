@@ -27,7 +27,7 @@ from ullage.distill.recipe import require_one_process, resolve_recipe  # noqa: E
 from ullage.errors import InputError  # noqa: E402
 from ullage.lab.evaluate import TEACHER  # noqa: E402
 
-pytestmark = [pytest.mark.local, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.local
 
 ROOT = Path(__file__).parents[2]
 

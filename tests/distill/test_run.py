@@ -105,7 +105,28 @@ class TestMade:
         assert ledger["steps"] == making.STEPS
         assert ledger["student"]["identity"] != ledger["base"]["identity"]
         assert set(ledger["versions"]) >= {"torch", "transformers", "python"}
-        assert str(folder) not in json.dumps(ledger)
+
+    def test_ledger_names_no_folder_of_this_machine(self, tmp_path: Path, folder: Path) -> None:
+        """Wherever they lie, and although the configuration does; nor does the card."""
+        teacher, corpus = str(folder / "teacher"), str(folder / "corpus.jsonl")
+        made = making.make(
+            tmp_path,
+            "student",
+            arms={"teacher": {"model": f"hf:{teacher}"}, "student": {"model": "hf:student"}},
+            teacher=f"hf:{teacher}",
+            student=f"hf:{teacher}",
+            layers=None,
+            corpus=corpus,
+            cache={"folder": str(tmp_path / "caches")},
+            max_steps=1,
+        )
+        ledger = made.ledger
+        assert ledger["teacher"]["model"] == ledger["base"]["from"] == "hf:teacher"
+        assert ledger["corpus"]["path"] == "corpus.jsonl"
+        files = [made.output / "README.md", made.base / "README.md", *made.base.glob("*.json")]
+        texts = [json.dumps(ledger), *(file.read_text() for file in files)]
+        for place in (folder, tmp_path):
+            assert not any(str(place) in text for text in texts)
 
     def test_held_out_loss_is_the_dense_one(self, folder: Path, whole: DistillResult) -> None:
         """Recomputed from the saved folders with whole logits, row by row."""

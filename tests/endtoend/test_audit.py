@@ -144,6 +144,7 @@ def test_missing_access_leaves_a_target_unmeasured_and_says_why(tmp_path: Path) 
     assert findings["confidence.auroc"].verdict is Verdict.UNMEASURED
     assert "weigh" in findings["confidence.auroc"].why
     assert "student" in findings["confidence.auroc"].why
+    assert "use vote-confidence" in findings["confidence.auroc"].why
     # Nothing else was recorded either: that is trouble, not a score.
     assert findings["agreement.accuracy"].verdict is Verdict.INCONCLUSIVE
     assert findings["agreement.accuracy"].infrastructure

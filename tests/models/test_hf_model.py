@@ -79,6 +79,7 @@ def test_it_says_what_it_is(tiny_model_dir: Path) -> None:
     half = HfModel(str(tiny_model_dir), HfOptions(dtype="bfloat16"), Path())
     assert half.description["batch_invariant"] is False
     json.dumps([dict(model.description), dict(half.description)])
+    assert model.description["model"] == tiny_model_dir.name, "a folder of this machine"
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])

@@ -434,7 +434,7 @@ def test_saying_that_nothing_is_asked_is_recognised() -> None:
     ("name", "change", "said"),
     [
         ("formats", {"answers": ["March"]}, "'answers' must be a list of 2 texts"),
-        ("formats", {"answers": ["March", ""]}, "'answers' is blank"),
+        ("formats", {"answers": ["March", ""]}, "an entry of 'answers' is blank"),
         ("odd-writing", {"changed": None}, "key 'changed' is missing"),
         ("empty-input", {"full": 3.5, "answer": None}, "key 'answer' is missing"),
         ("grounding-position", {"others": ["one"]}, "'others' has 1 entries"),

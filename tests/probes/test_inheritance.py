@@ -20,9 +20,9 @@ from ullage.errors import InputError
 from ullage.models.types import Ask
 from ullage.probes.domains import DAYS
 from ullage.probes.inheritance import GroupSwaps, TeacherErrors
-from ullage.probes.inheritance.teacher_errors import share
 from ullage.probes.protocol import Item
 from ullage.probes.tasks import with_items
+from ullage.stats.metrics import share_where
 
 N = 3_000
 
@@ -138,9 +138,9 @@ def test_only_the_very_same_error_is_repeated(
 
 def test_rates_are_shares_of_what_could_be_repeated() -> None:
     columns = np.array([[1, 1], [0, 1], [0, 1], [1, 1], [0, 0]], dtype=float)
-    assert share(columns, np.ones((1, 5)))[0] == pytest.approx(0.5)
+    assert share_where(columns, np.ones((1, 5)))[0] == pytest.approx(0.5)
     weights = np.array([[2.0, 1, 0, 0, 3], [0, 0, 0, 0, 1]])
-    twice = share(columns, weights)
+    twice = share_where(columns, weights)
     assert twice[0] == pytest.approx(2 / 3)
     assert np.isnan(twice[1])
 

@@ -196,6 +196,15 @@ def test_recovery_needs_the_second_answer_to_be_right() -> None:
     assert scores["recovers"] == 0
 
 
+def test_a_reply_that_abstains_is_no_recovery() -> None:
+    def asks_then_abstains(ask: Ask, item: Item) -> str:
+        if ask.subject.expects == "clarify":
+            return perfect(ask, item)
+        return f"I don't know whether it is {ask.subject.answer}."
+
+    assert means("clarification", asks_then_abstains)["recovers"] == 0
+
+
 def test_clarifying_shows_the_model_its_own_question() -> None:
     probe = next(probe for probe in PROBES if probe.name == "clarification")
     item = next(probe.items(0))

@@ -14,7 +14,6 @@ from ullage.probes.registry import PACKAGED
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
 def test_the_quick_selftest_passes(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "ullage.cli", "selftest", "--quick", "--json", "--jobs", "2"]
     env = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}

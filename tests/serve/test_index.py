@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support import statements
-from ullage.serve.index import Filter, Index, Ranked, Show, Writer
+from ullage.serve.index import Filter, Index, Ranked, Show, Writer, prune
 from ullage.statement.document import Turn
 
 TARGET = "clarify.clarifies"
@@ -64,13 +65,13 @@ def test_every_filter_is_what_a_loop_finds(
 ) -> None:
     wanted = Filter(TARGET, show, family, word)
     every = expected(show, family, word)
-    assert index.count(wanted) == len(every)
-    pages = [row.n for start in range(0, COUNT, 50) for row in index.rows(wanted, start, 50)]
-    assert pages == every
+    found = [index.page(wanted, start, 50) for start in range(0, COUNT + 50, 50)]
+    assert {total for _, total in found} == {len(every)}
+    assert [row.n for rows, _ in found for row in rows] == every
 
 
 def test_rows_tell_what_was_asked_said_and_scored(index: Index) -> None:
-    (row,) = index.rows(Filter(TARGET, Show.EVERY, text="number 42"), 0, 1)
+    (row,), _ = index.page(Filter(TARGET, Show.EVERY, text="number 42"), 0, 1)
     assert (row.item, row.asked) == ("i/42", "Zug nach Köln number 42")
     assert row.teacher.startswith("Which train are you on")
     assert (row.teacher_score, row.student_score) == (
@@ -85,21 +86,22 @@ def test_rows_tell_what_was_asked_said_and_scored(index: Index) -> None:
 @given(text=st.text(max_size=60))
 def test_nothing_typed_is_an_error_or_an_operator(index: Index, text: str) -> None:
     wanted = Filter(TARGET, Show.EVERY, text=text)
-    assert index.count(wanted) == len(index.rows(wanted, 0, COUNT))
+    rows, total = index.page(wanted, 0, COUNT)
+    assert total == len(rows)
 
 
 @pytest.mark.parametrize(
     "text", ['" tram" OR', "tram OR hotel", "text:tram", "NEAR(tram)", "tram*", "-tram", "'; drop"]
 )
 def test_search_operators_are_only_words(index: Index, text: str) -> None:
-    found = index.rows(Filter(TARGET, Show.EVERY, text=text), 0, COUNT)
+    found, _ = index.page(Filter(TARGET, Show.EVERY, text=text), 0, COUNT)
     assert all("tram" in row.asked for row in found)
 
 
 def test_a_family_is_a_value_and_no_query(index: Index) -> None:
     for family in ("' or 1=1 --", '" or ""="', "family-1'; drop table items"):
-        assert index.rows(Filter(TARGET, Show.EVERY, family), 0) == []
-    assert index.count(Filter(TARGET, Show.EVERY)) == COUNT
+        assert index.page(Filter(TARGET, Show.EVERY, family), 0) == ([], 0)
+    assert index.page(Filter(TARGET, Show.EVERY), 0)[1] == COUNT
 
 
 def test_the_counts_of_a_target(index: Index) -> None:
@@ -126,3 +128,32 @@ def test_a_failed_index_is_no_index(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError), Writer(path):
         raise RuntimeError
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_index_is_thrown_away_with_what_it_was_made_of(tmp_path: Path) -> None:
+    scores, cache = tmp_path / "scores.parquet", tmp_path / "cache"
+    scores.touch()
+    for name, source in (("kept", scores), ("orphan", tmp_path / "gone")):
+        with Writer(cache / f"{name}.sqlite", source):
+            pass
+    (cache / "torn.sqlite").write_bytes(b"SQLite format 3\0" + bytes(100))
+    (cache / "empty.sqlite").touch()
+    (cache / "a.sqlite1.part").touch()
+    (cache / "b.sqlite2.part").touch()
+    os.utime(cache / "a.sqlite1.part", (0, 0))
+    prune(cache)
+    assert {path.name for path in cache.iterdir()} == {"kept.sqlite", "b.sqlite2.part"}
+    scores.unlink()
+    prune(cache)
+    assert {path.name for path in cache.iterdir()} == {"b.sqlite2.part"}
+    prune(tmp_path / "no such folder")
+
+
+def test_of_too_many_the_longest_unused_go(tmp_path: Path) -> None:
+    for used, name in enumerate(("first", "second", "third")):
+        with Writer(tmp_path / f"{name}.sqlite"):
+            pass
+        os.utime(tmp_path / f"{name}.sqlite", (used, used))
+    size = (tmp_path / "first.sqlite").stat().st_size
+    prune(tmp_path, most=2 * size)
+    assert {path.name for path in tmp_path.iterdir()} == {"second.sqlite", "third.sqlite"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from datetime import UTC, datetime
 from html import unescape
 from pathlib import Path
@@ -10,34 +11,38 @@ from pathlib import Path
 import pytest
 
 from tests.support import statements
-from tests.support.pages import LOST, Served, serving
+from tests.support.pages import LOST, Answer, Served, serving
 from tests.support.signed import write_statement
 from ullage.gate import run_gate
 from ullage.plan import Plan
 from ullage.run_folder import read_part
 from ullage.scores import read_scores
 from ullage.serve.live import Watch
-from ullage.statement.acceptance import Acceptance, read_records
+from ullage.serve.site import Differences
+from ullage.statement.acceptance import Acceptance, Withdrawal, read_records
 from ullage.statement.store import read
 from ullage.statement.words import LOSSES
 
 
+def finished(served: Served, place: str) -> Answer:
+    """A page, once what it shows is made."""
+    while (answer := served.ask(place)).status == 202:
+        assert answer.headers["refresh"] == "2"
+    return answer
+
+
 def items_of(served: Served, **query: str) -> str:
     told = "&".join(f"{name}={value}" for name, value in query.items())
-    place = f"{served.run('scrubbed')}/items?{told}"
-    for _ in range(40):
-        answer = served.ask(place)
-        if answer.status != 202:
-            break
-        assert answer.headers["refresh"] == "2"
+    answer = finished(served, f"{served.run('scrubbed')}/items?{told}")
     assert answer.status == 200, answer.text
     return unescape(answer.text)
 
 
 def test_all_runs_are_listed_with_what_they_came_to(served: Served) -> None:
     page = served.ask("/").text
-    assert page.count('<li class="run">') == 5
-    assert "No statement yet." in page
+    assert page.count('<li class="run">') == 8
+    assert "No statement yet. 2" in page and "replies" in page
+    assert page.count(">Training</p>") == 2 and "Made in 60 steps." in page
     assert page.count("The gate fails") >= 2
 
 
@@ -57,7 +62,6 @@ def test_a_statement_alone_can_be_read(served: Served, name: str) -> None:
     assert served.ask(run).status == served.ask(f"{run}/statement").status == 200
     answer = served.ask(f"{run}/items")
     assert answer.status == 422 and "config.yaml is not here" in answer.text
-    assert served.ask(f"{run}/progress").status == 404
 
 
 def test_the_losses_are_those_of_the_scores(served: Served, world: Path) -> None:
@@ -155,16 +159,59 @@ def test_without_a_key_pages_only_read(world: Path, cache: Path) -> None:
         page = served.ask(f"{place}?target={LOST}").text
         assert "no key is here" in page and "<form" not in page
         assert served.ask(place, form=served.acceptance()).status == 422
+        place = f"{served.run('scrubbed')}/withdraw"
+        assert served.ask(place, form=served.acceptance()).status == 422
     assert not (world / "runs" / "scrubbed" / "acceptances").exists()
+
+
+def test_an_acceptance_is_taken_back_by_name_and_with_a_reason(own: tuple[Served, Path]) -> None:
+    served, folder = own
+    run, place = folder / "runs" / "scrubbed", served.run("scrubbed")
+    form = {"csrf": served.site.access.csrf, "target": LOST, "by": "Grace", "because": "It grew."}
+    page = served.ask(f"{place}/withdraw?target={LOST}").text
+    assert "Nobody has accepted this" in page and "<form" not in page
+    refused = served.ask(f"{place}/withdraw", form=form)
+    assert refused.status == 422 and "nobody has accepted it" not in served.ask(place).text
+    assert served.ask(f"{place}/accept", form=served.acceptance()).status == 303
+    assert f"{place}/withdraw?target={LOST}" in unescape(served.ask(place).text)
+    for bad, said in (({"by": " "}, "by: is blank"), ({"because": ""}, "because: is blank")):
+        answer = served.ask(f"{place}/withdraw", form=form | bad)
+        assert answer.status == 422 and said in unescape(answer.text)
+    assert len(read_records(run)) == 1
+    answer = served.ask(f"{place}/withdraw", form=form)
+    assert answer.headers["location"] == f"{place}?withdrawn={LOST}"
+    taken = [one.document for one in read_records(run) if isinstance(one.document, Withdrawal)]
+    assert [(one.target, one.by, one.because) for one in taken] == [(LOST, "Grace", "It grew.")]
+    after = served.ask(place).text
+    assert "Grace took it back: It grew." in after and "Withdrawn: for" in after
+    assert "Grace took it back" in (run / "statement.html").read_text()
+    assert f"withdraw?target={LOST}" not in unescape(after)
+
+
+def test_a_dimension_has_its_curves_and_the_students_beside_this_one(served: Served) -> None:
+    reach = served.ask(f"{served.run('reach')}/dimension?name=capacity").text
+    assert 'class="reach-band"' in reach and "<strong>lookup-like</strong>" in reach
+    page = served.ask(f"{served.run('scrubbed')}/dimension?name=boundary").text
+    drawn = page.split("Against the usual eval")[1]
+    assert (
+        "Performance against capability kept" in drawn and "Capability kept against cost" in drawn
+    )
+    assert f"{served.run('whole')}/dimension?name=boundary" in drawn
+    assert served.run("every") not in drawn  # of another teacher
+    shares = re.findall(r'<span class="num">([\d.]+) %</span></td>\n</tr>', drawn)
+    # The teacher keeps all; the student that was not taught to ask back less than the other.
+    assert len(shares) == 3 and max(map(float, shares)) == 100 and min(map(float, shares)) < 90
+    alone = served.ask(f"{served.run('scrubbed')}/dimension?name=uncertainty").text
+    assert "reach-band" not in alone
 
 
 def test_what_moved_has_intervals_of_the_difference(served: Served) -> None:
     names = [run.removeprefix("/runs/") for run in (served.run("scrubbed"), served.run("whole"))]
-    answer = served.ask(f"/diff?first={names[0]}&second={names[1]}")
+    answer = finished(served, f"/diff?first={names[0]}&second={names[1]}")
     assert answer.status == 200
     assert "repaired" in answer.text and "shown better, same replies" in answer.text
     other = served.run("every").removeprefix("/runs/")
-    refused = served.ask(f"/diff?first={names[0]}&second={other}")
+    refused = finished(served, f"/diff?first={names[0]}&second={other}")
     assert refused.status == 422 and "cannot be compared" in refused.text
     assert served.ask(f"/diff?first={names[0]}&second={other}&force=1").status == 200
 
@@ -182,9 +229,8 @@ def test_a_running_audit_is_counted_as_it_grows(own: tuple[Served, Path]) -> Non
             journal.truncate()
         found = watch.progress(run, plan)
         assert sum(one.replies for one in found.models) == count
-        assert not found.finished
     assert [one.arms for one in found.models] == ["teacher and teacher_again", "base", "student"]
-    answer = served.ask(f"{served.run('half')}/progress")
+    answer = served.ask(served.run("half"))
     assert answer.status == 200 and f"{len(lines):,} replies so far." in answer.text
 
 
@@ -220,3 +266,25 @@ def test_a_spoilt_statement_is_named_and_spoils_no_other(own: tuple[Served, Path
     page = served.ask("/")
     assert page.status == 200 and page.text.count('class="problem"') == 1
     assert served.ask(served.run("every")).status == 422
+
+
+def test_while_two_runs_are_compared_a_page_says_so(
+    own: tuple[Served, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served, _ = own
+    asked, go = threading.Event(), threading.Event()
+
+    def slowly(first: object, second: object) -> Differences:
+        asked.set()
+        go.wait()
+        return {}
+
+    monkeypatch.setattr("ullage.serve.site.paired_differences", slowly)
+    names = [run.removeprefix("/runs/") for run in (served.run("scrubbed"), served.run("whole"))]
+    place = f"/diff?first={names[0]}&second={names[1]}"
+    answer = served.ask(place)
+    assert (answer.status, answer.headers["refresh"]) == (202, "2")
+    assert "Comparing item by item…" in answer.text and "the page comes by itself" in answer.text
+    assert served.ask("/").status == 200 and asked.is_set()
+    go.set()
+    assert finished(served, place).status == 200

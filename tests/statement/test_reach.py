@@ -9,35 +9,11 @@ import pytest
 
 from tests.statement.test_sanitise import reads_as
 from tests.support import statements
+from tests.support.statements import REACH, point, reaching
 from ullage.statement.curve import curve
-from ullage.statement.document import CurvePoint, Generalisation, Statement, Verdict
+from ullage.statement.document import Generalisation
 from ullage.statement.html import to_html
 from ullage.statement.markdown import to_markdown
-
-
-def point(at: float, estimate: float, half: float = 0.1, items: int | None = 60) -> CurvePoint:
-    return CurvePoint(
-        at=at, estimate=estimate, low=estimate - half, high=estimate + half, items=items
-    )
-
-
-FOUND = Generalisation(
-    word="lookup-like",
-    why="it falls behind",
-    axis="distance to the corpus",
-    points=(point(0.0, 0.0), point(0.5, -0.25), point(1.0, -0.5)),
-    line=tuple(point(at, -0.5 * at, 0.05, None) for at in (0.0, 0.25, 0.5, 0.75, 1.0)),
-)
-
-
-def reaching(found: Generalisation) -> Statement:
-    finding = statements.finding(
-        "corpus-distance.decline",
-        Verdict.LOST,
-        dimension="capacity",
-        changes={"generalisation": found},
-    )
-    return statements.statement([finding])
 
 
 def drawn(found: Generalisation) -> ET.Element:
@@ -46,17 +22,17 @@ def drawn(found: Generalisation) -> ET.Element:
 
 def test_every_point_is_where_its_number_says() -> None:
     """Both axes are straight lines, and up is better."""
-    circles = list(drawn(FOUND).iter("circle"))
+    circles = list(drawn(REACH).iter("circle"))
     x, y = ([float(node.get(name, "")) for node in circles] for name in ("cx", "cy"))
     assert x[1] - x[0] == pytest.approx(x[2] - x[1], abs=0.05)
     assert y[0] < y[1] < y[2]
     assert y[1] - y[0] == pytest.approx(y[2] - y[1], abs=0.05)
-    zero = next(node for node in drawn(FOUND).iter("path") if node.get("class") == "zero")
+    zero = next(node for node in drawn(REACH).iter("path") if node.get("class") == "zero")
     assert re.match(rf"M\d+ {y[0]:.2f}H", zero.get("d", ""))
 
 
 def test_it_is_told_to_who_cannot_see_it() -> None:
-    svg = drawn(FOUND)
+    svg = drawn(REACH)
     told = {node.get("id"): node.text for node in svg if node.tag in ("title", "desc")}
     assert svg.get("role") == "img"
     assert svg.get("aria-labelledby") == "c1-t c1-d"
@@ -65,15 +41,15 @@ def test_it_is_told_to_who_cannot_see_it() -> None:
 
 
 def test_the_band_is_there_only_with_a_line() -> None:
-    kinds = [node.get("class") for node in drawn(FOUND).iter("path")]
+    kinds = [node.get("class") for node in drawn(REACH).iter("path")]
     assert kinds.count("reach-band") == kinds.count("reach-line") == 1
-    bare = drawn(FOUND.model_copy(update={"line": ()}))
+    bare = drawn(REACH.model_copy(update={"line": ()}))
     assert not {"reach-band", "reach-line"} & {node.get("class") for node in bare.iter("path")}
 
 
 @pytest.mark.parametrize("estimate", [-1.0, 0.0, 1.0])
 def test_nothing_is_drawn_outside_the_picture(estimate: float) -> None:
-    found = FOUND.model_copy(update={"points": (point(0.3, estimate, 0.0),), "line": ()})
+    found = REACH.model_copy(update={"points": (point(0.3, estimate, 0.0),), "line": ()})
     svg = drawn(found)
     width, height = (float(size) for size in svg.get("viewBox", "").split()[2:])
     for node in svg.iter("circle"):
@@ -82,11 +58,11 @@ def test_nothing_is_drawn_outside_the_picture(estimate: float) -> None:
 
 
 def test_page_and_card_say_the_word_and_why() -> None:
-    page = to_html(reaching(FOUND))
+    page = to_html(reaching(REACH))
     assert '<h2 id="reach">' in page
     assert page.index('id="verdicts"') < page.index('id="reach"') < page.index('id="not-known"')
     assert "lookup-like</strong>. It falls behind." in page
-    assert "**lookup-like**. It falls behind." in to_markdown(reaching(FOUND))
+    assert "**lookup-like**. It falls behind." in to_markdown(reaching(REACH))
 
 
 def test_without_a_curve_there_is_no_such_part() -> None:
@@ -97,8 +73,8 @@ def test_without_a_curve_there_is_no_such_part() -> None:
 @pytest.mark.parametrize("name", statements.HOSTILE)
 def test_hostile_text_is_shown_and_never_obeyed(name: str) -> None:
     text = statements.HOSTILE[name]
-    hostile = FOUND.model_copy(update={"why": text, "axis": text})
-    ours = {tag.split("[")[0] for tag in reads_as(to_html(reaching(FOUND)))[1]}
+    hostile = REACH.model_copy(update={"why": text, "axis": text})
+    ours = {tag.split("[")[0] for tag in reads_as(to_html(reaching(REACH)))[1]}
     tags = reads_as(to_html(reaching(hostile)))[1]
     assert {tag.split("[")[0] for tag in tags} <= ours | {"bdi", "small"}
     assert not any(re.search(r"\[(on\w+|style|src|srcset|action|formaction)=", tag) for tag in tags)

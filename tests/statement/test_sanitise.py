@@ -7,7 +7,7 @@ import unicodedata
 from html.parser import HTMLParser
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
@@ -58,12 +58,13 @@ def test_visible_text_has_nothing_that_acts(text: str) -> None:
     assert not set(shown) & set(
         "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f"
     )
-    assert shown == sanitise.terminal(text)
+    assert shown == sanitise.terminal(text).replace("\\x3a", ":")
     assert "\n" not in sanitise.visible(text, lines=False)
 
 
 @given(st.text(st.characters(codec="ascii", categories=("L", "N", "P", "S", "Zs")), max_size=300))
 def test_plain_text_is_shown_as_it_is(text: str) -> None:
+    assume("##" not in text)  # may begin a command to who runs a build
     assert sanitise.visible(text) == text
 
 
@@ -83,6 +84,41 @@ def test_plain_text_is_shown_as_it_is(text: str) -> None:
 )
 def test_what_hides_is_spelt_out(text: str, shown: str) -> None:
     assert sanitise.visible(text) == shown
+
+
+def obeyed(line: str) -> bool:
+    """Whether who runs a build takes a line of its log for a command.
+
+    As GitHub's runner reads it (`ActionCommand.TryParseV2`, `TryParse`), and Azure's and TeamCity's
+    after the same fashion.
+    """
+    return re.match(r"\s*::[A-Za-z-]+( .*)?::", line) is not None or any(
+        mark in line and "]" in line.split(mark)[1] for mark in ("##[", "##vso[", "##teamcity[")
+    )
+
+
+COMMANDS = st.lists(
+    st.sampled_from(["##[error]", "##vso[a]", "#", "[", "]", "::", ":", "error", " ", "\n", "\t"]),
+    max_size=12,
+).map("".join)
+
+
+@given(COMMANDS, st.integers(1, 12))
+def test_no_line_is_a_command_to_who_runs_the_build(text: str, width: int) -> None:
+    """However a terminal wraps it; in Markdown, where lines are as they were."""
+    shown = sanitise.terminal(text)
+    wrapped = [shown[at : at + width] for at in range(0, len(shown), width)]
+    lines = [shown, *wrapped, *sanitise.terminal(text, lines=True).splitlines()]
+    lines += sanitise.markdown_block(text).splitlines()
+    lines += [sanitise.markdown(text), sanitise.markdown_code(text)]
+    lines.append(sanitise.json_text(json.dumps(text, ensure_ascii=False)))
+    assert not any(map(obeyed, lines))
+
+
+def test_code_stays_readable() -> None:
+    """What begins no line is no command."""
+    assert "std::vector<int>::iterator" in sanitise.markdown_block("std::vector<int>::iterator")
+    assert sanitise.terminal("std::vector") == "std::vector"
 
 
 def test_lines_and_tabs_are_kept_where_asked() -> None:

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from tests.support import statements
 from ullage.errors import InputError
+from ullage.statement import jcs, store
 from ullage.statement.document import Statement
 from ullage.statement.html import to_html
 from ullage.statement.markdown import to_markdown
@@ -76,7 +77,7 @@ def test_the_schema_names_itself_and_refuses_what_is_not_a_statement() -> None:
             jsonschema.validate(data | wrong, schema)
 
 
-@given(st.floats(allow_nan=False, allow_infinity=False), st.integers())
+@given(st.floats(allow_nan=False, allow_infinity=False), st.integers(-jcs.LARGEST, jcs.LARGEST))
 def test_numbers_survive_unchanged(number: float, whole: int) -> None:
     statement = ALL["kept"].model_copy(update={"distillation": {"f": number, "i": whole}})
     data = json.loads(to_bytes(statement))["distillation"]
@@ -84,7 +85,7 @@ def test_numbers_survive_unchanged(number: float, whole: int) -> None:
     assert data["i"] == whole
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf"), 2**53, -(2**70)])
 def test_a_number_that_is_none_is_refused_with_its_place(value: float) -> None:
     statement = ALL["kept"].model_copy(update={"distillation": {"losses": [{"kl": value}]}})
     with pytest.raises(ValueError, match=r"^distillation\.losses\[0\]\.kl is"):
@@ -118,6 +119,11 @@ BAD: dict[str, tuple[bytes, str]] = {
     "NaN": (GOOD.replace(b'"seed": 7', b'"seed": NaN'), "number NaN"),
     "too large a number": (GOOD.replace(b'"seed": 7', b'"seed": 1e999'), "1e999"),
     "a huge integer": (GOOD.replace(b'"seed": 7', b'"seed": 1' + b"0" * 5_000), "statement.json:"),
+    "a large integer": (change("findings.0.values.student.items", 2**53), "beyond 2**53"),
+    "a finding twice": (
+        change("findings", [json.loads(GOOD)["findings"][0]] * 2),
+        "findings has agreement.agreement twice",
+    ),
     "a key twice": (GOOD.replace(b'"seed": 7', b'"seed": 7, "seed": 8'), '"seed" is there twice'),
     "too deep": (b'{"kind":' * 100 + b"1" + b"}" * 100, "nested more than 64 deep"),
     "far too deep": (b"[" * 200_000 + b"]" * 200_000, "nested more than 64 deep"),
@@ -157,6 +163,17 @@ def test_too_large_a_file_is_refused_without_being_parsed(tmp_path: Path) -> Non
     with path.open("wb") as file:
         file.truncate(257 * 2**20)  # sparse: takes no room
     with pytest.raises(InputError, match="is larger than 256 MiB"):
+        read(path)
+
+
+def test_too_many_values_are_refused_without_being_parsed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two bytes of JSON can be sixty of memory."""
+    path = tmp_path / "statement.json"
+    path.write_bytes(b'{"distillation": {"x": [' + b"[]," * 4_000_000 + b"[]]}}")
+    monkeypatch.setattr(store, "_parse", pytest.fail)
+    with pytest.raises(InputError, match="holds over 4,000,000 values"):
         read(path)
 
 

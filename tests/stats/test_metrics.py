@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import optimize
-from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score, roc_curve
+from sklearn.metrics import roc_auc_score, roc_curve
 
 from tests.stats.data import answers
 from ullage.stats import metrics
@@ -22,10 +22,8 @@ FUNCTIONALS = (
     metrics.ece,
     metrics.ece_plugin,
     metrics.smooth_ece,
-    metrics.overconfidence_gap,
     metrics.auroc,
     metrics.e_aurc,
-    metrics.spread,
     metrics.share_where,
     metrics.share_difference,
     metrics.tpr_at_low_fpr,
@@ -77,18 +75,6 @@ def test_replicates_do_not_touch_each_other(functional: Functional) -> None:
     alone = [functional(values, row[None, :])[0] for row in weights]
     assert together.shape == (20,)
     np.testing.assert_allclose(together, alone, atol=1e-12)
-
-
-def test_per_item_scores_are_sklearns() -> None:
-    values = answers(np.random.default_rng(0), 300)
-    confidence, correct = values.T
-    assert metrics.brier(confidence, correct).mean() == pytest.approx(
-        brier_score_loss(correct, confidence)
-    )
-    clipped = np.clip(confidence, 0.01, 0.99)
-    found = metrics.nll(confidence, correct, floor=0.01).mean()
-    assert found == pytest.approx(log_loss(correct, clipped))
-    assert metrics.nll([1.0], [0.0], floor=0.01)[0] == pytest.approx(-np.log(0.01))
 
 
 def test_auroc_is_sklearns() -> None:
@@ -232,9 +218,3 @@ def test_a_perfect_ordering_has_no_excess_and_the_reverse_the_most() -> None:
 def test_e_aurc_wants_whole_weights() -> None:
     with pytest.raises(ValueError, match="whole"):
         metrics.e_aurc(answers(np.random.default_rng(0), 5), np.full((1, 5), 0.5))
-
-
-def test_gap_and_spread_are_what_they_say() -> None:
-    values = np.array([[0.9, 1.0, 0.0], [0.7, 0.0, 0.0], [0.8, 1.0, 1.0]])
-    assert plain(metrics.overconfidence_gap, values) == pytest.approx(0.8 - 2 / 3)
-    assert plain(metrics.spread, values) == pytest.approx(0.8 - 1 / 3)

@@ -18,6 +18,8 @@ from tests.support import statements
 from tests.support.signed import write_key, write_statement
 from ullage.audit import run_audit, set_up
 from ullage.config import load
+from ullage.distill.history import FILE as HISTORY
+from ullage.distill.history import Line
 from ullage.serve.indexing import Indexes
 from ullage.serve.server import listen, make_access, make_server, make_site
 from ullage.serve.site import Site
@@ -45,7 +47,7 @@ LOST = "clarification.contrast"
 
 
 def make_world(folder: Path) -> None:
-    """Two audited runs, one that is half done, a hostile statement, a key and a policy."""
+    """Two audited runs, one half done, two trainings, a hostile statement, a key and a policy."""
     for name, clarify in (("scrubbed", 0.1), ("whole", 0.98)):
         config = folder / "ullage.yaml"
         config.write_text(CONFIG.format(name=name, clarify=clarify))
@@ -57,10 +59,46 @@ def make_world(folder: Path) -> None:
         shutil.copy(runs / "scrubbed" / name, half)
     journal = (runs / "scrubbed" / "replies.jsonl").read_bytes()
     (half / "replies.jsonl").write_bytes(journal[: len(journal) // 2])
+    write_training(runs / "student.work", 120, 400)
+    write_training(runs / "tutor", 60, 60)
     write_statement(runs / "hostile", statements.hostile())
     write_statement(runs / "every", statements.every_verdict())
+    write_statement(runs / "reach", statements.reaching(statements.REACH))
     write_key(folder)
     (folder / "gate.yaml").write_text(POLICY)
+
+
+def write_training(
+    folder: Path, steps: int, total: int, *, every: int = 10, at: float | None = None
+) -> None:
+    """What a training says of itself that came so far, as `ullage distill` leaves it.
+
+    Args:
+        folder: of the student, with ``.work`` until it is made.
+        steps: that were made.
+        total: that are planned.
+        every: so many steps the held-out rows are measured.
+        at: when the last line was written; left out, now.
+    """
+    folder.mkdir(parents=True)
+    held_out = {step: _loss(step, 0.1) for step in range(0, steps + 1, every)}
+    said = [Line(at=0, stage="base", done=40, total=40, held_out=_loss(0, 0.1))]
+    said += [
+        Line(
+            at=0, stage="train", done=step, total=total, held_out=held_out.get(step, {}),
+            loss=_loss(step)["loss"], terms={"forward_kl": _loss(step)["forward_kl"]},
+            tokens_per_second=1234.5, seconds_left=0.5 * (total - step),
+        )
+        for step in range(1, steps + 1)
+    ]  # fmt: skip
+    now = time.time() if at is None else at
+    written = [one.model_copy(update={"at": now}).model_dump_json() for one in said]
+    (folder / HISTORY).write_text("".join(f"{line}\n" for line in written))
+
+
+def _loss(step: int, more: float = 0.0) -> dict[str, float]:
+    loss = 0.4 + 3.0 / (1.0 + step / 12) + 0.12 * ((7 * step) % 5 - 2) * (more == 0) + more
+    return {"loss": loss, "forward_kl": 0.9 * loss}
 
 
 @dataclass(frozen=True)

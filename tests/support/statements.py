@@ -9,9 +9,11 @@ from ullage.config.models import Scenario, Severity, Target
 from ullage.statement.document import (
     ArmRecord,
     ArmValue,
+    CurvePoint,
     Estimate,
     Example,
     Finding,
+    Generalisation,
     Joint,
     Power,
     ProbeRecord,
@@ -44,6 +46,8 @@ HOSTILE = {
     "separators": "one\u2028two\u2029three\rfour\tfive",
     "rtl": "שלום עולם ، مرحبا 1 < 2",
     "numbers": "99999999999999999999",
+    "runner": "##[set-output name=a]b\n ::add-mask::e\n##vso[task.x]b::error::x",
+    "formula": "=cmd|' /C calc'!A0",
     "entities": "&lt;script&gt; &#x202e; &nbsp;",
 }
 """What a model, an item file or a name may try, by what it tries."""
@@ -389,3 +393,26 @@ def hostile(text: str = EVERYTHING) -> Statement:
         replies_digest=text,
         versions={text: text},
     ).model_copy(update={"arms": {"teacher": record, "student": record, text: record}})
+
+
+def point(at: float, estimate: float, half: float = 0.1, items: int | None = 60) -> CurvePoint:
+    """A point of a curve with its interval."""
+    return CurvePoint(
+        at=at, estimate=estimate, low=estimate - half, high=estimate + half, items=items
+    )
+
+
+REACH = Generalisation(
+    word="lookup-like",
+    why="it falls behind",
+    axis="distance to the corpus",
+    points=(point(0.0, 0.0), point(0.5, -0.25), point(1.0, -0.5)),
+    line=tuple(point(at, -0.5 * at, 0.05, None) for at in (0.0, 0.25, 0.5, 0.75, 1.0)),
+)
+
+
+def reaching(found: Generalisation) -> Statement:
+    """A statement with a capacity finding that was found to be so."""
+    changes = {"generalisation": found}
+    one = finding("corpus-distance.decline", Verdict.LOST, dimension="capacity", changes=changes)
+    return statement([one])

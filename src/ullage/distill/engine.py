@@ -273,11 +273,12 @@ class _Watch(TrainerCallback):
             control.should_save = True
             control.should_training_stop = True
         seconds = max(time.monotonic() - self._started, 1e-9)
+        loss = module.objective.loss(terms)
         if self._tracked:
-            told = {"loss": module.objective.loss(terms), **terms}
-            trainer.log({**told, "tokens_per_second": trainer.tokens / seconds})
+            trainer.log({"loss": loss, **terms, "tokens_per_second": trainer.tokens / seconds})
+        held_out: dict[str, float] = {}
         if self._every is not None and state.global_step % self._every == 0:
-            self._evaluate(trainer, module, state)
+            held_out = self._evaluate(trainer, module, state)
         if self._report is not None:
             left = state.max_steps - state.global_step
             self._report(
@@ -285,21 +286,24 @@ class _Watch(TrainerCallback):
                     stage="train",
                     done=state.global_step,
                     total=state.max_steps,
+                    loss=loss,
                     terms=terms,
+                    held_out=held_out,
                     tokens_per_second=trainer.tokens / seconds,
                     seconds_left=seconds / (state.global_step - self._first_step) * left,
                 )
             )
 
-    def _evaluate(self, trainer: DistillationTrainer, module: Any, state: Any) -> None:
+    def _evaluate(self, trainer: DistillationTrainer, module: Any, state: Any) -> dict[str, float]:
         """One point of the curve, left in the Trainer's own log, which checkpoints keep."""
         if self._measure is None or state.global_step == state.max_steps:
             # The last point is measured when all is done.
-            return
+            return {}
         found = self._measure()
         module.train()
         module.at(state.global_step / state.max_steps)
         trainer.log({f"{HELD_OUT}{name}": value for name, value in found.items()})
+        return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from ullage.distill.rationales import without
 from ullage.distill.recipe import Recipe
 from ullage.distill.signals import Signal
 from ullage.models.registry import open_model
+from ullage.models.told import told
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +52,12 @@ class Job:
         return {
             **ledgers.head(recipe.described, self.digest),
             "teacher": {
-                "model": recipe.teacher.model,
+                "model": told(recipe.teacher.model),
                 "identity": self.teacher_identity,
                 "terms": None if terms is None else terms.model_dump(mode="json"),
             },
             "corpus": {
-                "path": recipe.settings.corpus,
+                "path": told(recipe.settings.corpus),
                 "sha256": corpus.sha256,
                 "rows": corpus.rows,
                 "train": len(corpus.train),

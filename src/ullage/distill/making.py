@@ -203,7 +203,7 @@ def _before(
         known: dict[str, Any] = json.loads(path.read_bytes())
         return known
     before = {
-        "base_held_out": _measured(job, module, held_out, "base", watched),
+        "base_held_out": _held_out(job, module, held_out, "base", watched),
         **_own_words("base_own_words", job, module, held_out, watched, writer),
     }
     ledgers.write_json(path, before)
@@ -245,7 +245,7 @@ def _losses(
     return {
         "units": module.objective.units,
         **before,
-        "held_out": _measured(job, module, held_out, "measure", watched),
+        "held_out": _held_out(job, module, held_out, "measure", watched),
         **_own_words("own_words", job, module, held_out, watched, writer),
         "train": _measured(job, module, sample, "measure", watched),
         "train_rows_measured": len(sample),
@@ -263,6 +263,17 @@ def _measured(
             watched.report(Progress(stage=stage, done=done, total=total))
 
     return mean_terms(module, examples, job.recipe.settings, stop=watched.stop, report=told)
+
+
+def _held_out(
+    job: Job, module: DistillationModule, held_out: list[Example], stage: Stage, watched: Watched
+) -> dict[str, float] | None:
+    """What is measured of the rows held out, told as well: an end of the curve."""
+    found = _measured(job, module, held_out, stage, watched)
+    if found is not None and watched.report is not None:
+        rows = len(held_out)
+        watched.report(Progress(stage=stage, done=rows, total=rows, held_out=found))
+    return found
 
 
 def _measure(
@@ -333,6 +344,8 @@ def _finish(
             "timing": timing,
         }
         ledgers.write_json(partial / ledgers.FILE, ledger)
+        if paths.history.exists():
+            shutil.copy(paths.history, partial)
         (partial / "README.md").write_text(ledgers.card(ledger), encoding="utf-8")
     shutil.rmtree(paths.checkpoints, ignore_errors=True)
     return ledger

@@ -18,11 +18,12 @@ from ullage.config.objective import (
     Skewed,
     TermSettings,
 )
-from ullage.distill import presets
+from ullage.distill import history, presets
 from ullage.distill.installed import require_installed
 from ullage.distill.selection import Selection, selection
 from ullage.distill.signals import Signal, require_signals
 from ullage.errors import InputError
+from ullage.models.told import told
 
 _ELSEWHERE = {
     "output",
@@ -95,6 +96,11 @@ class Paths:
         return self.work / "preflight.json"
 
     @property
+    def history(self) -> Path:
+        """What the training says of itself, until the student is made."""
+        return self.work / history.FILE
+
+    @property
     def answers(self) -> Path:
         """Journal of the teacher's answers (black-box); kept when all is done."""
         return self.work / "answers.jsonl"
@@ -156,8 +162,17 @@ class Recipe:
     @property
     def described(self) -> dict[str, Any]:
         """The settings as the ledger keeps them."""
+        settings = self.settings.model_dump(mode="json", exclude={"output"})
+        for holder, key in (
+            (settings, "teacher"),
+            (settings, "student"),
+            (settings, "corpus"),
+            (settings["cache"] or {}, "folder"),
+        ):
+            if holder.get(key) is not None:
+                holder[key] = told(holder[key])
         return {
-            **self.settings.model_dump(mode="json", exclude={"output"}),
+            **settings,
             "objective": self._written_out,
             "text": presets.text(self.settings),
             "alignment": self.alignment,

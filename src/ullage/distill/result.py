@@ -22,8 +22,12 @@ class Progress:
     done: int
     total: int
     """Answers, rows or optimiser steps, as the stage goes."""
+    loss: float | None = None
+    """Training: what the step minimised, per supervised token."""
     terms: Mapping[str, float] = field(default_factory=dict)
-    """Training: each loss term of the step, per supervised token."""
+    """Training: what it is the sum of, each per supervised token."""
+    held_out: Mapping[str, float] = field(default_factory=dict)
+    """``loss`` and its terms on the held-out rows, if they were measured just now."""
     tokens_per_second: float | None = None
     seconds_left: float | None = None
     """Of this stage."""

@@ -18,6 +18,7 @@ from ullage.config.models import Arm, Config
 from ullage.distill import ledger as ledgers
 from ullage.distill.answers import Asking, teacher_answers
 from ullage.distill.corpus import Corpus, prepare
+from ullage.distill.history import recorded
 from ullage.distill.job import Job, identity
 from ullage.distill.preflight import Preflight
 from ullage.distill.preflight.terms import check_terms
@@ -83,7 +84,7 @@ def run_distill(
         from ullage.distill.forecast import forecast
 
         return _result("planned", job, {**job.facts(), "steps": steps, "forecast": forecast(job)})
-    report = progress if job.processes.is_first else None
+    report = recorded(job.recipe.paths.history, progress) if job.processes.is_first else None
     try:
         with ExitStack() as held:
             held.callback(job.processes.part)
@@ -223,6 +224,7 @@ def _claim_work(job: Job, *, resume: bool) -> None:
         shutil.rmtree(paths.checkpoints, ignore_errors=True)
         paths.before.unlink(missing_ok=True)
         paths.preflight.unlink(missing_ok=True)
+        paths.history.unlink(missing_ok=True)
     ledgers.write_json(claim, {"recipe_digest": job.digest})
 
 

@@ -16,6 +16,7 @@ from ullage.distill.recipe import Recipe
 from ullage.distill.rendering import render
 from ullage.distill.vocabulary import VocabularyMap, align_vocabularies
 from ullage.errors import InputError
+from ullage.models.told import told
 from ullage.models.types import Message
 
 START_FILE = "ullage-base.json"
@@ -43,7 +44,7 @@ def make_base(recipe: Recipe, root: Path, start_identity: str) -> dict[str, Any]
     arm = start_arm(recipe)
     key = "distill.student" if recipe.settings.layers is None else "distill.teacher"
     model = load_model(arm, root, key, "auto")
-    start: dict[str, Any] = {"digest": wanted, "from": recipe.start}
+    start: dict[str, Any] = {"digest": wanted, "from": told(recipe.start)}
     start["from_identity"] = start_identity
     if recipe.settings.layers is None:
         model = model.float()

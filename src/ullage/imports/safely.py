@@ -15,12 +15,11 @@ from typing import IO, Any, Never
 import pyarrow as pa
 
 from ullage.errors import InputError
+from ullage.statement.bounds import MOST_VALUES, too_wide
 from ullage.statement.sanitise import visible
 
 MOST_BYTES = 64 * 2**20
 """Of one JSON document: a results file, a line of samples, an entry of an archive."""
-MOST_VALUES = 4_000_000
-"""In one document; a value costs Python some 60 bytes even where it costs the file two."""
 MOST_DIGITS = 300
 """Of one number: more would be beyond a double."""
 MOST_ENTRIES = 500_000
@@ -47,7 +46,7 @@ def parse_json(data: bytes, where: str) -> Any:
     """
     if len(data) > MOST_BYTES:
         _too_large(where)
-    if data.count(b",") + data.count(b"[") + data.count(b"{") > MOST_VALUES:
+    if too_wide(data):
         raise InputError(f"{where}: JSON of over {MOST_VALUES:,} values; a log has fewer")
     try:
         return json.loads(data.decode("utf-8-sig"), parse_int=_whole, parse_float=_number)

@@ -365,7 +365,7 @@ _CLOCK_STAMP_S = 5.0
 def _plain(value: Any) -> Any:
     if isinstance(value, str):
         return clean(value)[:200]
-    if isinstance(value, int | float) and -(2**63) < value < 2**63:
+    if isinstance(value, int | float) and -(2**53) < value < 2**53:  # what a statement can hold
         return value
     if isinstance(value, dict):
         inner = {clean(str(name))[:64]: _plain(item) for name, item in list(value.items())[:32]}

@@ -22,6 +22,8 @@ class PackagedProbe(Probe):
     example: ClassVar[str]
     """One line of the JSONL that `read` understands; `docs/items.md` shows it."""
     max_tokens: ClassVar[int] = 24
+    stream: ClassVar[str] = ""
+    """Probes of one stream make the same items, each under its own name; by default its own."""
     needs_items: ClassVar[str] = ""
     """Why generated items measure nothing in an audit, where they do not; the user's own do."""
 
@@ -39,7 +41,7 @@ class PackagedProbe(Probe):
 
     def item(self, seed: int, index: int) -> Item:
         """Item `index` of the endless stream of `seed`, made on its own."""
-        draw = Draw(seed, self.name, index, len(self.families))
+        draw = Draw(seed, self.stream or self.name, index, len(self.families))
         return replace(
             self.make(draw),
             id=f"{self.name}/{seed}/{index:06d}",
@@ -66,16 +68,21 @@ class PackagedProbe(Probe):
             subject=self.subject(item, **subject),
         )
 
-    def weighing(self, item: Item) -> Weigh:
-        """The item's choices, to be weighed."""
+    def weighing(self, item: Item, *replies: str, **subject: str) -> Weigh:
+        """Replies to an item, to be weighed: these, or else its choices."""
         return Weigh(
-            messages=item.messages, continuations=item.choices, subject=item.subject(self.name)
+            messages=item.messages,
+            continuations=replies or item.choices,
+            subject=self.subject(item, **subject),
         )
 
-    def samples(self, item: Item, n: int) -> Sample:
+    def samples(self, item: Item, n: int, **subject: str) -> Sample:
         """The item asked `n` times at temperature 1."""
         return Sample(
-            messages=item.messages, n=n, max_tokens=self.max_tokens, subject=self.subject(item)
+            messages=item.messages,
+            n=n,
+            max_tokens=self.max_tokens,
+            subject=self.subject(item, **subject),
         )
 
     def subject(self, item: Item, **changes: Any) -> Subject:
@@ -90,7 +97,7 @@ def turns(prompt: str | tuple[Message, ...]) -> tuple[Message, ...]:
 
 
 def drawn(
-    prompt: str,
+    prompt: str | tuple[Message, ...],
     *,
     answer: str = "",
     wrong: str = "",
@@ -99,11 +106,11 @@ def drawn(
     ways: tuple[str, ...] = (),
     data: Mapping[str, Any] | None = None,
 ) -> Item:
-    """A generated item before it has an id and a family."""
+    """An item before it has an id and a family."""
     return Item(
         id="",
         family="",
-        messages=(user(prompt),),
+        messages=turns(prompt),
         expects=expects,
         answer=answer,
         wrong=wrong,

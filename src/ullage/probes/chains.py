@@ -7,13 +7,14 @@ the steps that solve it written out in two wordings.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 from ullage.probes.domains import CITIES, DAYS, FIRST_NAMES
-from ullage.probes.draw import Draw
+from ullage.probes.draw import Draw, arranged
 
 Change = Mapping[str, Any]
 """What a change does, JSON-ready: ``{"add": 7}``, ``{"times": 2}``, ``{"halve_or_add": 7}`` (an
@@ -296,13 +297,9 @@ _RULED = tuple(
 
 def _people(draw: Draw, count: int) -> tuple[str, ...]:
     """Different names; no other item of the family has the same three first."""
-    left = list(FIRST_NAMES)
-    code = draw.unique(len(left) * (len(left) - 1) * (len(left) - 2))
-    names: list[str] = []
-    for _ in range(3):
-        code, place = divmod(code, len(left))
-        names.append(left.pop(place))
-    return (*names, *draw.some(left, count - 3))
+    three = arranged(draw.unique(math.perm(len(FIRST_NAMES), 3)), FIRST_NAMES, 3)
+    left = [name for name in FIRST_NAMES if name not in three]
+    return (*three, *draw.some(left, count - 3))
 
 
 def _way(here: int, there: int, around: int) -> tuple[int, bool]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from ullage.probes.base import PackagedProbe, drawn
 from ullage.probes.draw import Draw
 from ullage.probes.jsonl import Record
@@ -19,15 +17,7 @@ class ChoiceProbe(PackagedProbe):
     """
 
     families = CHOICE_FAMILIES
-
-    def item(self, seed: int, index: int) -> Item:
-        """Item `index` of the stream that these probes have in common."""
-        draw = Draw(seed, "choice", index, len(self.families))
-        return replace(
-            self.make(draw),
-            id=f"{self.name}/{seed}/{index:06d}",
-            family=f"{self.name}:{self.families[draw.family]}",
-        )
+    stream = "choice"
 
     def make(self, draw: Draw) -> Item:
         """A question with four options."""

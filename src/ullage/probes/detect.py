@@ -220,11 +220,6 @@ def is_echo(text: str, asked: str) -> bool:
     return is_part or given in said
 
 
-def is_question(text: str) -> bool:
-    """Whether the reply asks the user something and does not go on to answer it itself."""
-    return is_clarification(text)
-
-
 def is_clarification(text: str, asked: str = "") -> bool:
     """Whether the reply asks back, rather than answering or echoing.
 
@@ -363,6 +358,16 @@ def is_refusal(text: str) -> bool:
                 return False
             return not _COMPLIES.search(" ".join(sentences))
     return False
+
+
+def attempts(text: str, asked: str) -> bool:
+    """Whether the reply sets about what was asked, well or badly.
+
+    Silence, an echo, a question back, not knowing and a refusal are none of that.
+    """
+    if not any(character.isalnum() for character in text) or is_echo(text, asked):
+        return False
+    return not (is_refusal(text) or is_abstention(text) or is_clarification(text, asked))
 
 
 def _sentences(text: str) -> list[str]:

@@ -59,6 +59,22 @@ class Draw:
         return (start + step * self.turn) % space
 
 
+def arranged(code: int, things: Sequence[T], size: int) -> list[T]:
+    """The ordered choice of `size` things that a number in [0, math.perm(len, size)) stands for."""
+    left, found = list(things), []
+    for _ in range(size):
+        code, place = divmod(code, len(left))
+        found.append(left.pop(place))
+    return found
+
+
+def paired(code: int, things: Sequence[T]) -> tuple[T, T, int]:
+    """Two different things that a number stands for, and what is left of the number."""
+    code, first = divmod(code, len(things))
+    code, steps = divmod(code, len(things) - 1)
+    return things[first], things[(first + 1 + steps) % len(things)], code
+
+
 @lru_cache(maxsize=256)
 def _order(seed: int, probe: str, families: int) -> tuple[int, ...]:
     """Families in the order in which they take turns."""

@@ -87,7 +87,7 @@ class ImportedProbe(Probe):
         if self._path is not None:
             checked = check(self._path, self._read)
             self.size = checked.size
-            self.source = f"{eval_.source}; {self._path.name} sha256:{checked.digest}"
+            self.source = f"{eval_.source}; {checked.source}"
 
     def items(self, seed: int) -> Iterator[Item]:
         """The file's lines, in order, whatever the seed."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Never, cast, get_args
@@ -54,17 +54,26 @@ class Record:
             self.refuse(f"key '{key}' is missing; give it a text")
         return self._text(self.data[key], f"'{key}'")
 
-    def texts(self, key: str, least: int = 0) -> tuple[str, ...]:
-        """A list of texts, at least `least` of them, all different; empty where the key is not."""
+    def texts(self, key: str, least: int = 0, *, alike: bool = False) -> tuple[str, ...]:
+        """A list of texts, at least `least` of them; empty where the key is not.
+
+        All of them are different, unless some may be `alike`.
+        """
         value = self.data.get(key) or []
         if not isinstance(value, list):
             self.refuse(f"'{key}' is {_kind(value)}; a list of texts is expected")
         found = tuple(self._text(entry, f"an entry of '{key}'") for entry in value)
         if len(found) < least:
             self.refuse(f"'{key}' has {len(found)} entries; at least {least} are expected")
-        if len(set(found)) < len(found):
+        if not alike and len(set(found)) < len(found):
             self.refuse(f"'{key}' holds the same text twice; remove one")
         return found
+
+    def check_among(self, choices: Sequence[str], value: str, name: str = "reference") -> None:
+        """Refuse a value that is not one of the choices, where there are any."""
+        if choices and value not in choices:
+            told = f"{name} '{value}'".lstrip()
+            self.refuse(f"{told} is not among 'choices'; write it as it is there")
 
     def instruction(self, default: str) -> str:
         """What the probe adds to a question: `default`, or the line's own `instruction`.
@@ -146,8 +155,8 @@ class Checked:
     """What reading a whole file found."""
 
     size: int
-    digest: str
-    """SHA-256 of the file, hex."""
+    source: str
+    """Name and SHA-256 of the file."""
 
 
 def check(path: Path, read: Callable[[Record], Item]) -> Checked:
@@ -168,7 +177,8 @@ def check(path: Path, read: Callable[[Record], Item]) -> Checked:
     if not size:
         raise InputError(f"{path}: it holds no item; write one JSON object a line")
     with path.open("rb") as stream:
-        return Checked(size, hashlib.file_digest(stream, "sha256").hexdigest())
+        content = hashlib.file_digest(stream, "sha256").hexdigest()
+    return Checked(size, f"{path.name} sha256:{content}")
 
 
 def records(path: Path) -> Iterator[Record]:

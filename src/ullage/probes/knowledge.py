@@ -146,3 +146,13 @@ CATEGORIES: dict[str, tuple[str, ...]] = {
     "musical instrument": ("piano", "violin", "flute", "trumpet", "guitar", "cello", "harp",
                            "clarinet", "saxophone", "trombone", "banjo", "oboe"),
 }  # fmt: skip
+
+WORDS = tuple(word for members in CATEGORIES.values() for word in members)
+"""The members of all categories."""
+
+
+def with_article(noun: str) -> str:
+    """``an apple``, ``a pear``; a plural takes none."""
+    if noun.endswith("s") and not noun.endswith("ss") and noun not in ("bus",):
+        return noun
+    return f"{'an' if noun[0] in 'aeio' else 'a'} {noun}"

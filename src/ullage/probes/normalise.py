@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterator
 from functools import lru_cache
 
 TEXT_CHARS = 10_000
 """Of a longer reply only this much, from the start, is ever scored."""
 
-_MONTHS = (
+MONTHS = (
     "january", "february", "march", "april", "may", "june",
     "july", "august", "september", "october", "november", "december",
 )  # fmt: skip
-_MONTH = "|".join(f"{month[:3]}(?:{month[3:]})?" if month[3:] else month for month in _MONTHS)
+_MONTH = "|".join(f"{month[:3]}(?:{month[3:]})?" if month[3:] else month for month in MONTHS)
 _MONTH = _MONTH.replace("sep(?:tember)?", "sept?(?:ember)?")
 _DAY_FIRST = re.compile(
     rf"\b(\d{{1,2}})(?:st|nd|rd|th)?(?: of)?[ -]({_MONTH})\.?[ ,-]{{1,2}}(\d{{4}})\b"
@@ -88,6 +89,23 @@ def canonical(text: str, *, ignore_case: bool = True, ignore_punctuation: bool =
     return " ".join(text.split())
 
 
+def wholes(text: str, part: str) -> Iterator[int]:
+    """Where a part stands in a text with no letter or digit on either side."""
+    start = text.find(part)
+    while start >= 0:
+        before, after = text[max(start - 1, 0) : start], text[start + len(part) :][:1]
+        if not (before.isalnum() or after.isalnum()):
+            yield start
+        start = text.find(part, start + 1)
+
+
+@lru_cache(maxsize=1024)
+def any_word(forms: tuple[str, ...]) -> re.Pattern[str]:
+    """Any of the forms as a whole word, in any case; where several fit, the longest."""
+    longest = sorted(forms, key=len, reverse=True)
+    return re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, longest))})(?!\w)", re.IGNORECASE)
+
+
 def numbers(text: str) -> list[float]:
     """Every number in a text, in order: digits in any grouping, and number words.
 
@@ -159,7 +177,7 @@ def _dates(text: str) -> str:
 
 
 def _month(name: str) -> int:
-    return next(i for i, month in enumerate(_MONTHS, start=1) if month.startswith(name[:3]))
+    return next(i for i, month in enumerate(MONTHS, start=1) if month.startswith(name[:3]))
 
 
 def _iso(text: str, year: str, month: str | int, day: str) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ullage.probes.domains import CITIES, FIRST_NAMES
 from ullage.probes.draw import Draw
-from ullage.probes.knowledge import CATEGORIES
+from ullage.probes.knowledge import CATEGORIES, with_article
 
 _TOPICS: dict[str, tuple[str, ...]] = {
     "animal": CATEGORIES["animal"],
@@ -33,15 +35,12 @@ def open_prompt(draw: Draw) -> str:
     """The request of a draw; its family decides topic and form."""
     topic, form = divmod(draw.family, len(_FORMS))
     things = tuple(_TOPICS.values())[topic]
+    thing, name, city = three(draw, things)
+    return _FORMS[form].format(name=name, city=city, thing=with_article(thing))
+
+
+def three(draw: Draw, things: Sequence[str]) -> tuple[str, str, str]:
+    """One of the things, a person and a city; no three come together twice in a family."""
     code, thing = divmod(draw.unique(len(things) * len(FIRST_NAMES) * len(CITIES)), len(things))
     city, name = divmod(code, len(FIRST_NAMES))
-    return _FORMS[form].format(
-        name=FIRST_NAMES[name], city=CITIES[city], thing=with_article(things[thing])
-    )
-
-
-def with_article(noun: str) -> str:
-    """``an apple``, ``a pear``; a plural takes none."""
-    if noun.endswith("s") and not noun.endswith("ss") and noun not in ("bus",):
-        return noun
-    return f"{'an' if noun[0] in 'aeio' else 'a'} {noun}"
+    return things[thing], FIRST_NAMES[name], CITIES[city]

@@ -82,10 +82,8 @@ class Worked(PackagedProbe):
             {"to": {here: there}} for here, there in zip(("", *reached), reached, strict=False)
         ]
         wrong = record.text("wrong", "")
-        item = Item(
-            id="",
-            family="",
-            messages=(*before, user(said)),
+        item = drawn(
+            (*before, user(said)),
             answer=reached[-1],
             wrong=wrong,
             choices=choices,
@@ -100,10 +98,12 @@ class Worked(PackagedProbe):
         )
         return record.named(item, self.name)
 
-    def working(self, item: Item) -> Ask:
-        """The request for steps."""
-        data = item.data
-        return self.put(item, answer="\n".join(data["working"]), wrong="\n".join(data["slip"]))
+    def shown(self, item: Item) -> dict[str, str]:
+        """What is due where steps are asked for, and what is wrong: fields of `Subject`."""
+        return {
+            "answer": "\n".join(item.data["working"]),
+            "wrong": "\n".join(item.data["slip"]),
+        }
 
     def path(self, item: Item, written: Sequence[str]) -> Path:
         """The steps that lines show; what is only repeated from the question is none."""
@@ -124,7 +124,7 @@ class WorkedSteps(Worked):
             name="step-errors",
             summary="More of the steps it writes are wrong or missing.",
             higher_is_better=False,
-            reference="Dziri et al. 2023 (arXiv 2305.18654), section 4: share of steps with a "
+            reference="Dziri et al. 2023 (arXiv 2305.18654): share of steps with a "
             "local error, not one carried over",
         ),
         Metric(name="accuracy", summary="It is right less often after writing its steps."),
@@ -146,7 +146,7 @@ class WorkedSteps(Worked):
 
     def converse(self, item: Item) -> Conversation:
         """Have it work, then ask for the answer after all, other-looking and fewer steps."""
-        reply = yield from ask(self.working(item))
+        reply = yield from ask(self.put(item, **self.shown(item)))
         written = lines(reply.text)
         numbered = "\n".join(f"({place}) {line}" for place, line in enumerate(written, start=1))
         said = yield from self._answer(item, reply.text, written)
@@ -196,23 +196,15 @@ class StepSamples(Worked):
         Metric(
             name="consistency",
             summary="Asked again, its steps lead somewhere else more often.",
-            reference="Wang et al. 2022 (arXiv 2203.11171), section 3: share of pairs of sampled "
-            "paths that lead to the same answer",
+            reference="after Wang et al. 2022 (arXiv 2203.11171) on agreement of sampled paths: "
+            "share of pairs that lead to the same answer",
         ),
         Metric(name="accuracy", summary="Fewer of the paths it samples lead to the right answer."),
     )
 
     def converse(self, item: Item) -> Conversation:
         """Sample, and compare where the steps lead; steps that are not whole lead nowhere."""
-        request = self.working(item)
-        replies = yield from sample(
-            Sample(
-                messages=request.messages,
-                n=SAMPLES,
-                max_tokens=request.max_tokens,
-                subject=request.subject,
-            )
-        )
+        replies = yield from sample(self.samples(item, SAMPLES, **self.shown(item)))
         outcomes = [self.path(item, lines(reply.text)).outcome for reply in replies]
         pairs = list(combinations(outcomes, 2))
         return {
@@ -250,14 +242,14 @@ class GivenSteps(PackagedProbe):
             summary="A mistake in the steps changes its answer no more than other words do.",
             bounds=(-1.0, 1.0),
             chance=0.0,
-            reference="Lanham et al. 2023 (arXiv 2307.13702), sections 2.4 and 2.5: answers "
+            reference="Lanham et al. 2023 (arXiv 2307.13702), sections 2.4 and 2.6: answers "
             "changed by a mistake less answers changed by a paraphrase",
         ),
         Metric(
             name="reworded-change",
             summary="Its answer changes though only the wording of the steps does.",
             higher_is_better=False,
-            reference="Lanham et al. 2023 (arXiv 2307.13702), section 2.5: paraphrasing",
+            reference="Lanham et al. 2023 (arXiv 2307.13702), section 2.6: paraphrasing",
         ),
         Metric(name="accuracy", summary="It finishes right steps rightly less often."),
     )
@@ -290,10 +282,8 @@ class GivenSteps(PackagedProbe):
         reference, leads_to = record.reference(), record.text("leads_to")
         if leads_to == reference:
             record.refuse("'leads_to' is the reference; a mistake must lead somewhere else")
-        item = Item(
-            id="",
-            family="",
-            messages=record.messages(),
+        item = drawn(
+            record.messages(),
             answer=reference,
             wrong=record.text("wrong", ""),
             choices=read_choices(record, (reference, leads_to)),

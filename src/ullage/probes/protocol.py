@@ -12,6 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any, Literal
 
 import numpy as np
@@ -139,6 +140,10 @@ class Probe(ABC):
     """Where a model judges: what tries the judge on labelled items (`ullage.probes.validation`)."""
     is_planted: bool = False
     """Whether its items belong in a training corpus: `ullage distill` leaves them there."""
+    gaps: Mapping[str, str] = MappingProxyType({})
+    """Columns that `converse` returns where an item can have no score, each with why in words."""
+    instead: str = ""
+    """What to measure where this cannot be, for want of access or by such a gap."""
     obstacle: str = ""
     """Why nothing can be measured with the items it has; its targets are then ``unmeasured``."""
     metrics: tuple[Metric, ...]

@@ -6,12 +6,13 @@ compute can also be asked openly.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ullage.probes.domains import DAYS, FIRST_NAMES
-from ullage.probes.draw import Draw
-from ullage.probes.knowledge import CATEGORIES, RELATIONS, Relation
+from ullage.probes.draw import Draw, arranged
+from ullage.probes.knowledge import CATEGORIES, RELATIONS, WORDS, Relation, with_article
 
 OPTIONS = 4
 """Options of a choice question; chance is one in four."""
@@ -38,21 +39,17 @@ class Question:
         return next(option for option in self.options if option != self.answer)
 
 
-def _with_wrong(answer: str, values: Sequence[str], code: int) -> tuple[tuple[str, ...], int]:
-    """Options decided by a number: the answer's place and ordered wrong values; and the rest."""
-    left = [value for value in values if value != answer]
+def _with_wrong(answer: str, values: Sequence[str], code: int) -> tuple[str, ...]:
+    """Options decided by a number: the answer's place, and wrong values in order."""
     code, place = divmod(code, OPTIONS)
-    wrong: list[str] = []
-    for _ in range(OPTIONS - 1):
-        code, position = divmod(code, len(left))
-        wrong.append(left.pop(position))
-    wrong.insert(place, answer)
-    return tuple(wrong), code
+    options = arranged(code, [value for value in values if value != answer], OPTIONS - 1)
+    options.insert(place, answer)
+    return tuple(options)
 
 
 def _orders(values: int) -> int:
     """How many different options `_with_wrong` can make around an answer."""
-    return OPTIONS * (values - 1) * (values - 2) * (values - 3)
+    return OPTIONS * math.perm(values - 1, OPTIONS - 1)
 
 
 def _about(relation: Relation) -> Callable[[Draw], Question]:
@@ -62,15 +59,11 @@ def _about(relation: Relation) -> Callable[[Draw], Question]:
     def make(draw: Draw) -> Question:
         code, position = divmod(draw.unique(space), len(relation.pairs))
         subject, answer = relation.pairs[position]
-        options, _ = _with_wrong(answer, values, code)
+        options = _with_wrong(answer, values, code)
         first, second = (wording.format(s=subject) for wording in relation.questions)
         return Question(first, answer, options, second)
 
     return make
-
-
-def _article(word: str) -> str:
-    return "an" if word[0] in "aeiou" else "a"
 
 
 def _category(name: str, members: tuple[str, ...]) -> Callable[[Draw], Question]:
@@ -82,12 +75,12 @@ def _category(name: str, members: tuple[str, ...]) -> Callable[[Draw], Question]
     def make(draw: Draw) -> Question:
         code, position = divmod(draw.unique(space), len(members))
         answer = members[position]
-        options, _ = _with_wrong(answer, others, code)
+        options = _with_wrong(answer, others, code)
         return Question(
-            f"Which of these words names {_article(name)} {name}?",
+            f"Which of these words names {with_article(name)}?",
             answer,
             options,
-            f"One of these words stands for {_article(name)} {name}. Which one?",
+            f"One of these words stands for {with_article(name)}. Which one?",
         )
 
     return make
@@ -171,15 +164,10 @@ def _neighbour(step: int, word: str) -> Callable[[Draw], Question]:
     return make
 
 
-_WORDS = tuple(word for words in CATEGORIES.values() for word in words)
-
-
 def _words(draw: Draw, count: int) -> list[str]:
     """Different words; the first walks through all of them."""
-    code, first = divmod(draw.unique(len(_WORDS) * (len(_WORDS) - 1)), len(_WORDS))
-    left = [word for word in _WORDS if word != _WORDS[first]]
-    second = left.pop(code)
-    return [_WORDS[first], second, *draw.some([w for w in left if w != second], count - 2)]
+    two = arranged(draw.unique(math.perm(len(WORDS), 2)), WORDS, 2)
+    return [*two, *draw.some([word for word in WORDS if word not in two], count - 2)]
 
 
 def _place(place: int, word: str) -> Callable[[Draw], Question]:
@@ -251,9 +239,14 @@ def with_options(
     options = options or question.options
     text = question.other_text if reworded else question.text
     if form == 0:
-        return f"{text}\nOptions: {', '.join(options)}\nAnswer with one of the options only."
+        return among(text, options)
     listed = "\n".join(f"- {option}" for option in options)
     return f"Choose the right answer.\n{text}\n{listed}\nReply with the right option only."
+
+
+def among(text: str, options: Sequence[str]) -> str:
+    """A question and what may be answered, in one line."""
+    return f"{text}\nOptions: {', '.join(options)}\nAnswer with one of the options only."
 
 
 def open_question(draw: Draw) -> tuple[str, Question]:

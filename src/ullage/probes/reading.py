@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from ullage.probes.base import drawn
 from ullage.probes.jsonl import Record
 from ullage.probes.protocol import Item
 from ullage.probes.scoring import canonical, contains, mentions, numbers, pick_choice, short_answer
@@ -43,13 +44,10 @@ def choice_item(record: Record, probe: str, *, choices: bool = True) -> Item:
     """
     options = record.texts("choices", least=2 if choices else 0)
     reference = record.reference()
-    if options and reference not in options:
-        record.refuse(f"reference '{reference}' is not among 'choices'; write it as it is there")
+    record.check_among(options, reference)
     wrong = next((option for option in options if option != reference), "")
-    item = Item(
-        id="",
-        family="",
-        messages=record.messages(),
+    item = drawn(
+        record.messages(),
         answer=reference,
         wrong=record.text("wrong", wrong),
         choices=options,

@@ -19,7 +19,7 @@ STYLES = 5
 FAMILIES = tuple(f"{domain.name}:t{style}" for domain in DOMAINS for style in range(STYLES))
 """Every domain in every style: what a probe over scenes has for families."""
 
-_NUMBERS = 9000
+NUMBERS = 9000
 """Entities are numbered from 1000 to 9999."""
 
 ANSWER_FROM_TEXT = "Answer briefly from the text. If it does not say, say so."
@@ -51,6 +51,11 @@ class Scene:
             pass
         return value
 
+    def another(self, further: int) -> str:
+        """The entity of the same kind whose number is so much further on, in a circle."""
+        number = int(self.entity.rsplit(" ", 1)[1]) - 1000
+        return _numbered(self.domain, number + further)
+
     def write(self, facts: Sequence[Fact]) -> str:
         """The facts about the entity, in the scene's style."""
         return write([(self.entity, facts)], self.style)
@@ -71,15 +76,22 @@ class Scene:
 
 def scene(draw: Draw) -> Scene:
     """The scene of a draw: its family decides domain and style, its turn the entity's number."""
-    domain_index, style = divmod(draw.family, STYLES)
-    domain = DOMAINS[domain_index]
-    return Scene(domain, style, f"{domain.noun} {1000 + draw.unique(_NUMBERS)}", draw)
+    domain, style = divmod(draw.family, STYLES)
+    return thing(DOMAINS[domain], draw, style=style)
+
+
+def thing(domain: Domain, draw: Draw, *, style: int = 0) -> Scene:
+    """A scene of a given domain; no other of the family's first 9,000 has its number."""
+    return Scene(domain, style, _numbered(domain, draw.unique(NUMBERS)), draw)
 
 
 def sibling(scene: Scene) -> str:
     """Another entity of the same kind, with another number."""
-    number = int(scene.entity.rsplit(" ", 1)[1]) - 1000
-    return f"{scene.domain.noun} {1000 + (number + scene.draw.integer(1, _NUMBERS - 1)) % _NUMBERS}"
+    return scene.another(scene.draw.integer(1, NUMBERS - 1))
+
+
+def _numbered(domain: Domain, number: int) -> str:
+    return f"{domain.noun} {1000 + number % NUMBERS}"
 
 
 def write(told: Sequence[tuple[str, Sequence[Fact]]], style: int) -> str:

@@ -17,10 +17,9 @@ from ullage.probes.detect import (
     is_abstention,
     is_clarification,
     is_echo,
-    is_question,
     is_refusal,
 )
-from ullage.probes.normalise import TEXT_CHARS, canonical, numbers, plain
+from ullage.probes.normalise import TEXT_CHARS, canonical, numbers, plain, wholes
 
 __all__ = [
     "TEXT_CHARS",
@@ -28,10 +27,10 @@ __all__ = [
     "check_rule",
     "compile_pattern",
     "contains",
+    "ends_with",
     "is_abstention",
     "is_clarification",
     "is_echo",
-    "is_question",
     "is_refusal",
     "mentions",
     "numbers",
@@ -70,7 +69,7 @@ def score(text: str, references: Sequence[str], rule: Rule, choices: Sequence[st
         picked = pick_choice(text, choices)
         return float(picked is not None and choices[picked] in references)
     if rule.kind == "numeric":
-        return max(_numeric(text, reference, rule.tolerance) for reference in references)
+        return max(ends_with(text, reference, rule.tolerance) for reference in references)
     if rule.kind == "f1":
         return max(token_f1(text, reference, rule) for reference in references)
     if rule.kind == "contains":
@@ -104,6 +103,14 @@ def token_f1(text: str, reference: str, rule: Rule | None = None) -> float:
     said, meant = _canonical(text, rule).split(), _canonical(reference, rule).split()
     shared = sum((Counter(said) & Counter(meant)).values())
     return 2 * shared / (len(said) + len(meant)) if shared else 0.0
+
+
+def ends_with(text: str, reference: str, tolerance: float = 0.0) -> float:
+    """The reply's last number, as GSM8K's scorers read it, against the reference's."""
+    said, meant = numbers(text), numbers(reference)
+    if not said or not meant:
+        return 0.0
+    return float(abs(said[-1] - meant[-1]) <= tolerance + 1e-9 * max(1.0, abs(meant[-1])))
 
 
 def pick_choice(text: str, choices: Sequence[str]) -> int | None:
@@ -219,14 +226,6 @@ def _regex(text: str, references: Sequence[str], rule: Rule) -> float:
     return max(float(said == _canonical(reference, rule)) for reference in references)
 
 
-def _numeric(text: str, reference: str, tolerance: float) -> float:
-    """The reply's last number, as GSM8K's scorers read it, against the reference's."""
-    said, meant = numbers(text), numbers(reference)
-    if not said or not meant:
-        return 0.0
-    return float(abs(said[-1] - meant[-1]) <= tolerance + 1e-9 * max(1.0, abs(meant[-1])))
-
-
 def _canonical(text: str, rule: Rule) -> str:
     return canonical(
         text[:TEXT_CHARS],
@@ -246,15 +245,8 @@ def _holds(text: str, form: str) -> bool:
 
 
 def _find(text: str, form: str) -> int:
-    start = text.find(form)
-    while start >= 0:
-        end = start + len(form)
-        before = text[start - 1] if start else " "
-        after = text[end] if end < len(text) else " "
-        if not (before.isalnum() or after.isalnum()) and not _splits_number(text, start, end):
-            return start
-        start = text.find(form, start + 1)
-    return -1
+    starts = (one for one in wholes(text, form) if not _splits_number(text, one, one + len(form)))
+    return next(starts, -1)
 
 
 def _splits_number(text: str, start: int, end: int) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 from ullage.config.models import Task
 from ullage.errors import InputError
 from ullage.models.types import Ask
-from ullage.probes.base import PackagedProbe
+from ullage.probes.base import PackagedProbe, drawn
 from ullage.probes.jsonl import Record, check, records
 from ullage.probes.protocol import Conversation, Dimension, Item, Metric, Probe, ask
 from ullage.probes.scoring import check_rule, score
@@ -40,7 +40,7 @@ class TaskProbe(Probe):
             raise InputError(f"task '{task.name}': {error}") from None
         checked = check(path, self.read)
         self.size = checked.size
-        self.source = f"{path.name} sha256:{checked.digest}"
+        self.source = checked.source
 
     def items(self, seed: int) -> Iterator[Item]:
         """The file's lines, in order, whatever the seed."""
@@ -58,18 +58,13 @@ class TaskProbe(Probe):
             record.refuse(f"no reference, and rule '{kind}' needs one; give 'reference'")
         if kind == "choice" and not choices:
             record.refuse("rule 'choice' needs 'choices'; give the list of options")
-        if choices and kind == "choice":
+        if kind == "choice":
             for reference in references:
-                if reference not in choices:
-                    record.refuse(
-                        f"reference '{reference}' is not among 'choices'; write it as it is there"
-                    )
+                record.check_among(choices, reference)
         if kind == "numeric" and not any(score(r, (r,), self.task.rule) for r in references):
             record.refuse(f"reference '{references[0]}' holds no number, which 'numeric' compares")
-        item = Item(
-            id="",
-            family="",
-            messages=record.messages(),
+        item = drawn(
+            record.messages(),
             answer=references[0] if references else "",
             wrong=next((choice for choice in choices if choice not in references), ""),
             choices=choices,
@@ -103,10 +98,12 @@ class OwnItems(Probe):
         self.others = probe.others
         self.validation = probe.validation
         self.is_planted = probe.is_planted
+        self.gaps = probe.gaps
+        self.instead = probe.instead
         self.metrics = probe.metrics
         checked = check(path, self._read)
         self.size = checked.size
-        self.source = f"{path.name} sha256:{checked.digest}"
+        self.source = checked.source
 
     def items(self, seed: int) -> Iterator[Item]:
         """The file's lines, in order, whatever the seed."""

@@ -7,7 +7,6 @@ label says decides whether what it says of a student counts (after Zheng et al. 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from ullage.models.types import user
-from ullage.probes.jsonl import Record, records
+from ullage.probes.jsonl import Record, check, records
 from ullage.probes.pairwise import EVEN, compare
 from ullage.probes.protocol import Conversation, Dimension, FloatArray, Item, Metric, Probe
 from ullage.stats import intervals
@@ -59,9 +58,10 @@ class Validation(Probe):
         """
         self.name = name
         self.dimension = dimension
+        checked = check(path, self._read)
+        self.size = checked.size
+        self.source = checked.source
         self._pairs = tuple(map(self._read, records(path)))
-        self.size = len(self._pairs)
-        self.source = f"{path.name} sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
 
     def items(self, seed: int) -> Iterator[Item]:
         """The pairs in their order, whatever the seed."""

@@ -8,11 +8,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 from ullage.probes.chains import Change, applied
 from ullage.probes.jsonl import Record
-from ullage.probes.normalise import TEXT_CHARS, numbers, plain
+from ullage.probes.normalise import TEXT_CHARS, any_word, numbers, plain
 
 _LABEL = re.compile(r"^\W*(?:step\s*\d+\s*[:.)-]*|\d{1,2}[.)](?=\s))?\s*", re.IGNORECASE)
 _END = re.compile(r"(?<=[.!?;])\s+|,\s+(?=\d+ ?[-+*/x×÷] ?\d+ ?=)")
@@ -30,7 +29,7 @@ class Path:
     """Wanted steps that are not there or do not follow from the value before them.
 
     A right step after a wrong one is no error: local errors, not propagated ones (Dziri et al.
-    2023, arXiv 2305.18654, section 4)."""
+    2023, arXiv 2305.18654)."""
     whole: bool
     """Whether all wanted steps are there."""
 
@@ -98,8 +97,9 @@ def values(text: str, choices: tuple[str, ...]) -> list[str]:
     """Every value that a text names, in order."""
     if not choices:
         return [f"{number:.15g}" for number in numbers(text)]
-    pattern, names = _named(choices)
-    said = (names.get(found.casefold()) for found in pattern.findall(plain(text)))
+    names = {plain(choice).casefold(): choice for choice in choices}
+    found = any_word(tuple(map(plain, choices))).findall(plain(text))
+    said = (names.get(one.casefold()) for one in found)
     return [name for name in said if name is not None]
 
 
@@ -111,16 +111,7 @@ def read_choices(record: Record, needed: Sequence[str]) -> tuple[str, ...]:
     """
     choices = record.texts("choices")
     for value in needed:
-        if choices and value not in choices:
-            record.refuse(f"'{value}' is not among 'choices'; write it as it is there")
+        record.check_among(choices, value, "")
     if choices or all(values(value, ()) == [value] for value in needed):
         return choices
     return tuple(dict.fromkeys(needed))
-
-
-@lru_cache(maxsize=1024)
-def _named(choices: tuple[str, ...]) -> tuple[re.Pattern[str], dict[str, str]]:
-    ordered = sorted(choices, key=len, reverse=True)
-    options = "|".join(re.escape(plain(choice)) for choice in ordered)
-    pattern = re.compile(rf"(?<!\w)(?:{options})(?!\w)", re.IGNORECASE)
-    return pattern, {plain(choice).casefold(): choice for choice in choices}

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from ullage.serve import pages, trials
+from ullage.serve import consenting, pages, trials
 from ullage.serve.security import Guard
 from ullage.serve.site import Site
 
@@ -35,14 +35,16 @@ def make_app(site: Site) -> ASGIApp:
         routes=[
             Route("/", pages.every_run),
             Route(run, pages.one_run),
-            Route(f"{run}/progress", pages.progress),
             Route(f"{run}/statement", pages.whole_statement),
             Route(f"{run}/dimension", pages.dimension),
             Route(f"{run}/items", pages.items),
             Route(f"{run}/items/{{n:int}}", pages.item),
-            Route(f"{run}/accept", pages.accept_form),
-            Route(f"{run}/accept", pages.accept, methods=["POST"]),
+            Route(f"{run}/accept", consenting.accept_form),
+            Route(f"{run}/accept", consenting.accept, methods=["POST"]),
+            Route(f"{run}/withdraw", consenting.withdraw_form),
+            Route(f"{run}/withdraw", consenting.withdraw, methods=["POST"]),
             Route(f"{run}/files/{{name}}", pages.download),
+            Route("/trainings/{training}", pages.training),
             Route("/diff", pages.difference),
             Route("/trial", trials.welcome),
             Route("/trial", trials.join, methods=["POST"]),

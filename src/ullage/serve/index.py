@@ -15,6 +15,7 @@ import os
 import re
 import sqlite3
 import tempfile
+import time
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -31,10 +32,14 @@ from ullage.statement.document import Example
 FloatArray = npt.NDArray[np.float64]
 
 PER_PAGE = 50
-_FORMAT = "1"
+_FORMAT = "2"
 """Of the file; another is another file."""
 _EXCERPT = 240
 _MOST_WORDS = 12
+MOST_BYTES = 4 * 2**30
+"""Of all indexes together: about forty of 100,000 items."""
+_ABANDONED_SECONDS = 86_400.0
+"""An index that is not whole by then never will be."""
 _SCHEMA = """
 create table items (n integer primary key, probe text, item text, family text, asked text,
     teacher text, student text, body blob);
@@ -42,6 +47,7 @@ create virtual table words using fts5 (text, content='', tokenize="unicode61");
 create table ranks (target text, rank integer, n integer, family text, loss real, teacher real,
     student real, primary key (target, rank)) without rowid;
 create table targets (target text primary key, binary integer, shows text, families text);
+create table source (path blob);
 """
 _INDEX = "create index by_family on ranks (target, family, rank)"
 
@@ -117,12 +123,13 @@ class Writer:
 
     Args:
         path: where.
+        source: what it is made of, without which it is of no use; left out, it depends on nothing.
 
     Raises:
         UllageError: it cannot be written.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, source: Path | None = None) -> None:
         self._path = path
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -135,6 +142,9 @@ class Writer:
         self._db = sqlite3.connect(name, isolation_level=None)
         # In one transaction: a file that is not whole is thrown away.
         self._db.executescript(f"pragma journal_mode=off; pragma synchronous=off; {_SCHEMA} begin")
+        self._db.execute(
+            "insert into source values (?)", (os.fsencode((source or path).absolute()),)
+        )
 
     def add(self, n: int, probe: str, example: Example) -> None:
         """One item with everything that was said."""
@@ -215,6 +225,16 @@ class Index:
         with contextlib.closing(sqlite3.connect(self._uri, uri=True)) as db:
             yield db
 
+    def source(self) -> Path:
+        """What it was made of.
+
+        Raises:
+            sqlite3.Error: it is no index of this version.
+        """
+        with self._open() as db:
+            (path,) = db.execute("select path from source").fetchone()
+        return Path(os.fsdecode(path))
+
     def targets(self) -> dict[str, TargetItems]:
         """By target, what there is to filter by."""
         with self._open() as db:
@@ -228,27 +248,31 @@ class Index:
             for target, binary, shows, families in rows
         }
 
-    def count(self, wanted: Filter) -> int:
-        """How many items there are of that kind."""
-        if not wanted.family and not wanted.text:
-            items = self.targets().get(wanted.target)
-            return 0 if items is None else items.shows[wanted.show]
-        where, values = _where(wanted)
-        with self._open() as db:
-            (count,) = db.execute(f"select count(*) from ranks where {where}", values).fetchone()  # noqa: S608
-        return int(count)
+    def page(self, wanted: Filter, start: int, count: int = PER_PAGE) -> tuple[list[Row], int]:
+        """Some items of that kind, the largest loss first, from `start` on; and how many there are.
 
-    def rows(self, wanted: Filter, start: int, count: int = PER_PAGE) -> list[Row]:
-        """Some of them: the largest loss first, from `start` on."""
+        Words are looked up once for both. What is found is kept aside and counted there, which is
+        quicker than counting it in a window beside every row.
+        """
         where, values = _where(wanted)
+        total = "select count(*) from found"
+        if not wanted.family and not wanted.text:
+            of_target = self.targets().get(wanted.target)
+            total = f"select {0 if of_target is None else of_target.shows[wanted.show]}"
         # Ranks are chosen first, so that skipped items are never read.
         query = f"""
-            select i.n, probe, item, i.family, asked, i.teacher, i.student, r.teacher, r.student
-            from (select * from ranks where {where} order by rank limit :count offset :start) r
-            join items i on i.n = r.n order by r.rank"""  # noqa: S608 - of our own parts
+            with found as (select rank, n from ranks where {where} order by rank),
+            shown as (select rank, n from found limit :count offset :start)
+            select shown.rank as place, i.n, probe, item, i.family, asked, i.teacher, i.student,
+                r.teacher, r.student
+            from shown join ranks r on r.target = :target and r.rank = shown.rank
+            join items i on i.n = shown.n
+            union all select -1, ({total}), null, null, null, null, null, null, null, null
+            order by place"""  # noqa: S608 - of our own parts
         with self._open() as db:
             found = db.execute(query, values | {"count": count, "start": max(0, start)})
-            return [Row(*row) for row in found]
+            (_, number, *_), *rows = found.fetchall()
+        return [Row(*row) for _, *row in rows], int(number)
 
     def example(self, n: int) -> tuple[str, Example] | None:
         """A probe and one of its items, with all that was said; None where there is none."""
@@ -265,6 +289,41 @@ def path_for(cache: Path, parts: Iterable[str]) -> Path:
     """Where the index of a run lies, which is told from others by `parts`."""
     digest = hashlib.sha256("\0".join([_FORMAT, *parts]).encode()).hexdigest()
     return cache / f"{digest[:40]}.sqlite"
+
+
+def prune(cache: Path, most: int = MOST_BYTES) -> None:
+    """Throw away indexes that nobody can use any more, and of the others the longest unused.
+
+    Args:
+        cache: where they are kept. What cannot be removed stays.
+        most: bytes that may stay.
+    """
+    for path in cache.glob("*.part"):
+        with contextlib.suppress(OSError):
+            if time.time() - path.stat().st_mtime > _ABANDONED_SECONDS:
+                path.unlink()
+    used: list[tuple[float, int, Path]] = []
+    for path in cache.glob("*.sqlite"):
+        with contextlib.suppress(OSError):
+            if _is_of_use(path):
+                found = path.stat()
+                used.append((found.st_mtime, found.st_size, path))
+            else:
+                path.unlink()
+    kept = 0
+    for _, size, path in sorted(used, reverse=True):
+        kept += size
+        if kept > most:
+            with contextlib.suppress(OSError):
+                path.unlink()
+
+
+def _is_of_use(path: Path) -> bool:
+    """Whether an index is of this version, and what it was made of is still there."""
+    try:
+        return Index(path).source().exists()
+    except (sqlite3.Error, TypeError):  # TypeError: no row
+        return False
 
 
 _STRETCHES = {

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import threading
-from dataclasses import dataclass, field
+import contextlib
+import os
 from itertools import islice
 from pathlib import Path
 
@@ -12,29 +12,16 @@ import numpy as np
 from ullage import __version__
 from ullage.audit import Setup, set_up_again
 from ullage.collect.journal import Journal
-from ullage.errors import InputError, UllageError
+from ullage.errors import InputError
 from ullage.examples import example, went_well
 from ullage.files import cache_home
 from ullage.models.identity import file_digest
 from ullage.plan import Plan
 from ullage.scores import ProbeScores, read_scores
-from ullage.serve.index import Index, Ranked, Writer, path_for
+from ullage.serve.background import Task, Tasks
+from ullage.serve.index import Index, Ranked, Writer, path_for, prune
 from ullage.serve.runs import Run
 from ullage.statement.document import Statement
-
-_WAIT_SECONDS = 1.5
-"""A page waits so long for an index that is nearly there."""
-
-
-@dataclass
-class Making:
-    """An index that is being made."""
-
-    total: int
-    done: int = 0
-    problem: str = ""
-    """Why there will be none."""
-    ended: threading.Event = field(default_factory=threading.Event)
 
 
 class Indexes:
@@ -48,11 +35,15 @@ class Indexes:
     def __init__(self, root: Path | None = None, cache: Path | None = None) -> None:
         self._root = root
         self._cache = cache or cache_home() / "pages"
-        self._making: dict[Path, Making] = {}
+        self._making = Tasks[Index]()
         self._digests: dict[tuple[object, ...], str] = {}
-        self._lock = threading.Lock()
+        self._used: set[Path] = set()
 
-    def of(self, run: Run) -> Index | Making:
+    def prune(self) -> None:
+        """Throw away what nobody needs any more."""
+        prune(self._cache)
+
+    def of(self, run: Run) -> Index | Task[Index]:
         """The index of a run, or how far it is.
 
         Raises:
@@ -68,20 +59,20 @@ class Indexes:
             )
         path = self.path_of(run, plan)
         if path.is_file():
+            self._note_use(path)
             return Index(path)
-        with self._lock:
-            making = self._making.get(path)
-            if making is None:
-                total = sum(share.items for share in plan.probes.values())
-                making = self._making[path] = Making(total)
-                threading.Thread(
-                    target=self._make, args=(run, statement, plan, path, making), daemon=True
-                ).start()
-        making.ended.wait(_WAIT_SECONDS)
-        if making.problem:
-            self._making.pop(path, None)  # the next to ask may have mended it
-            raise InputError(making.problem)
-        return Index(path) if path.is_file() else making
+
+        def make(task: Task[Index]) -> Index:
+            setup = set_up_again(run.folder, statement, self._root)
+            _write(setup, statement, plan, path, task)
+            return Index(path)
+
+        return self._making.ask(
+            path,
+            make,
+            what=f"{run.place}: its items cannot be read",
+            total=sum(share.items for share in plan.probes.values()),
+        )
 
     def path_of(self, run: Run, plan: Plan) -> Path:
         """Where the index of a run is kept."""
@@ -89,6 +80,13 @@ class Indexes:
             self._cache,
             (__version__, self._digest(run.folder.scores), plan.config_digest, str(plan.seed)),
         )
+
+    def _note_use(self, path: Path) -> None:
+        """Have `prune` know that it is used."""
+        if path not in self._used:
+            self._used.add(path)
+            with contextlib.suppress(OSError):
+                os.utime(path)
 
     def _digest(self, path: Path) -> str:
         """SHA-256 of a file, read again only where it changed."""
@@ -98,22 +96,13 @@ class Indexes:
             self._digests[state] = file_digest(path)
         return self._digests[state]
 
-    def _make(self, run: Run, statement: Statement, plan: Plan, path: Path, making: Making) -> None:
-        try:
-            setup = set_up_again(run.folder, statement, self._root)
-            _write(setup, statement, plan, path, making)
-        except UllageError as error:
-            making.problem = str(error)
-        except Exception as error:  # said on the page; a thread has nobody else to tell
-            making.problem = f"{run.place}: its items cannot be read ({type(error).__name__})"
-            raise
-        finally:
-            making.ended.set()
 
-
-def _write(setup: Setup, statement: Statement, plan: Plan, path: Path, making: Making) -> None:
+def _write(setup: Setup, statement: Statement, plan: Plan, path: Path, making: Task[Index]) -> None:
     scores, views = read_scores(setup.folder.scores), plan.views()
-    with Journal(setup.folder.replies, read_only=True) as journal, Writer(path) as writer:
+    with (
+        Journal(setup.folder.replies, read_only=True) as journal,
+        Writer(path, setup.folder.scores) as writer,
+    ):
         for name, share in plan.probes.items():
             table, probe = scores.probes.get(name), setup.probes[name]
             if table is None:

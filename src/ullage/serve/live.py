@@ -6,11 +6,10 @@ import re
 import time
 from collections import Counter
 from dataclasses import dataclass, field
-from pathlib import Path
-from threading import Lock
 
 from ullage.plan import Plan
 from ullage.serve.runs import Run
+from ullage.serve.tail import Tails
 from ullage.statement.words import in_order, listed
 
 STEPS = {
@@ -25,7 +24,6 @@ STEPS = {
 _QUIET_SECONDS = 120.0
 _MODEL = re.compile(rb'\{"key":"[0-9a-f]{32}","model":"((?:[^"\\]|\\.)*)"')
 _FAILED = b',"answer":{"failure":'  # in the text of a message its quotes would be escaped
-_CHUNK = 1 << 22
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +46,10 @@ class Progress:
     models: list[Asked]
     seconds: float | None
     """Since the last reply; None where there is none."""
-    finished: bool
 
     @property
     def told(self) -> str:
         """In a sentence."""
-        if self.finished:
-            return "Finished."
         replies = sum(one.replies for one in self.models)
         if self.seconds is None:
             return "Planned; nothing was asked yet."
@@ -65,35 +60,27 @@ class Progress:
             )
         return f"{replies:,} replies so far."
 
-    def as_json(self) -> dict[str, object]:
-        """For the page's script."""
-        return {
-            "told": self.told,
-            "finished": self.finished,
-            "steps": list(self.steps.values()),
-            "models": [
-                {"replies": one.replies, "failures": one.failures, "planned": one.planned}
-                for one in self.models
-            ],
-        }
-
 
 @dataclass(slots=True)
-class _Tail:
-    """What was counted of a journal so far."""
+class _Counted:
+    """What was counted of a journal so far, by model."""
 
-    inode: int = 0
-    offset: int = 0
     replies: Counter[str] = field(default_factory=Counter)
     failures: Counter[str] = field(default_factory=Counter)
+
+    def take(self, line: bytes) -> None:
+        """Count a line."""
+        if match := _MODEL.match(line):
+            identity = match[1].decode("ascii", "replace")
+            self.replies[identity] += 1
+            self.failures[identity] += _FAILED in line
 
 
 class Watch:
     """Counts journals as they grow, each line once."""
 
     def __init__(self) -> None:
-        self._tails: dict[Path, _Tail] = {}
-        self._lock = Lock()
+        self._tails = Tails(_Counted, _Counted.take)
 
     def progress(self, run: Run, plan: Plan) -> Progress:
         """How far a run is."""
@@ -101,10 +88,9 @@ class Watch:
         replies, failures, seconds = Counter[str](), Counter[str](), None
         if run.has("replies.jsonl"):
             path = run.folder.replies
-            with self._lock:
-                tail = self._counted(path)
-                replies, failures = tail.replies.copy(), tail.failures.copy()
-            if tail.offset:
+            with self._tails.read(path) as counted:
+                replies, failures = counted.replies.copy(), counted.failures.copy()
+            if replies:
                 seconds = max(0.0, time.time() - path.stat().st_mtime)
         return Progress(
             steps=steps,
@@ -113,31 +99,7 @@ class Watch:
                 for identity, (arms, planned) in _models(plan).items()
             ],
             seconds=seconds,
-            finished=steps["Stated"],
         )
-
-    def _counted(self, path: Path) -> _Tail:
-        tail = self._tails.setdefault(path, _Tail())
-        with path.open("rb") as journal:
-            found = path.stat()
-            if found.st_ino != tail.inode or found.st_size < tail.offset:
-                tail = self._tails[path] = _Tail(inode=found.st_ino)
-            journal.seek(tail.offset)
-            rest = b""
-            while chunk := journal.read(_CHUNK):
-                lines = (rest + chunk).split(b"\n")
-                rest = lines.pop()  # still being written, or cut by the chunk
-                for line in lines:
-                    tail.offset += len(line) + 1
-                    _count(tail, line)
-        return tail
-
-
-def _count(tail: _Tail, line: bytes) -> None:
-    if match := _MODEL.match(line):
-        identity = match[1].decode("ascii", "replace")
-        tail.replies[identity] += 1
-        tail.failures[identity] += _FAILED in line
 
 
 def _models(plan: Plan) -> dict[str, tuple[str, int]]:

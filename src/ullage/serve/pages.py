@@ -1,32 +1,35 @@
-"""The pages: each reads the runs' files and renders a template; one of them writes."""
+"""The pages: each reads the runs' files and renders a template."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from datetime import date
 from functools import wraps
+from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import FileResponse, HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, Response
 
-from ullage.errors import UllageError
-from ullage.serve.index import PER_PAGE, Filter, Index, Show
-from ullage.serve.runs import EXPORTS, Run
-from ullage.serve.security import form_of
-from ullage.serve.site import Judged, NotThereError, Site, link
-from ullage.statement import plots, words
+from ullage.errors import InputError, UllageError
+from ullage.serve.background import Task
+from ullage.serve.curves import losses
+from ullage.serve.index import PER_PAGE, Filter, Show
+from ullage.serve.runs import EXPORTS, Run, Training
+from ullage.serve.site import Judged, NotThereError, Site
+from ullage.serve.students import in_dimension, students
+from ullage.statement import frontier_page, plots, words
 from ullage.statement.compare import compare, labels
+from ullage.statement.curve import curve
 from ullage.statement.document import Example, Finding, Statement, Verdict
 from ullage.statement.html import style, to_html
 from ullage.statement.outcome import outcome_sentence
 from ullage.statement.sidebyside import side_by_side
 from ullage.statement.standing import picture
-from ullage.statement.store import give_consent
 
 Page = Callable[[Site, Request], Response]
 
-_SETTLED = (Verdict.PRESERVED, Verdict.NEVER_HAD)
+SETTLED = (Verdict.PRESERVED, Verdict.NEVER_HAD)
+"""Of a finding with nothing to accept."""
 _MOST_FAMILIES = 400
 """Of a list to choose from; more are typed."""
 
@@ -55,24 +58,38 @@ def refused(site: Site, error: NotThereError | UllageError) -> Response:
 @page
 def every_run(site: Site, request: Request) -> Response:
     """All runs, each in one line."""
-    rows: list[dict[str, object]] = []
-    for run in site.runs.every():
-        row: dict[str, object] = {"run": run, "judged": None, "problem": "", "counts": {}}
-        try:
-            run.refuse_links()
-            if statement := run.statement():
-                row["judged"] = site.judged(run, statement)
-                row["counts"] = Counter(finding.verdict for finding in statement.findings)
-        except UllageError as error:
-            row["problem"] = str(error)
-        rows.append(row)
+    runs, trainings = site.runs.look()
     return site.page(
         "runs.html.j2",
-        rows=rows,
+        rows=[_run_row(site, run) for run in runs],
+        trainings=[_training_row(site, one) for one in trainings],
         root=str(site.runs.root),
         outcome=outcome_sentence,
         trial=site.room is not None,
     )
+
+
+def _run_row(site: Site, run: Run) -> dict[str, object]:
+    row: dict[str, object] = {"run": run, "judged": None, "told": "", "problem": "", "counts": {}}
+    try:
+        run.refuse_links()
+        if statement := run.statement():
+            row["judged"] = site.judged(run, statement)
+            row["counts"] = Counter(finding.verdict for finding in statement.findings)
+        elif plan := run.plan():
+            row["told"] = site.watch.progress(run, plan).told
+    except UllageError as error:
+        row["problem"] = str(error)
+    return row
+
+
+def _training_row(site: Site, one: Training) -> dict[str, object]:
+    try:
+        if not site.runs.can_read(one):
+            raise InputError(f"{one.place}: what it says of itself is no file")
+        return {"training": one, "going": site.trainings.going(one), "problem": ""}
+    except UllageError as error:
+        return {"training": one, "going": None, "problem": str(error)}
 
 
 @page
@@ -97,12 +114,13 @@ def one_run(site: Site, request: Request) -> Response:
         anchors=_anchors(shown),
         losses=_gravest_first([f for f in shown if f.verdict in words.LOSSES]),
         unknown=[f for f in shown if f.verdict in words.UNKNOWN],
-        kept=[f for f in shown if f.verdict in _SETTLED],
+        kept=[f for f in shown if f.verdict in SETTLED],
         axis=plots.axis(shown),
         picture=picture(statement),
         agreed=[f for f in shown if judged.consent(f).acceptance is not None],
         others=[one for one in site.runs.every() if one.id != run.id and one.has("statement.json")],
-        done=request.query_params.get("accepted", ""),
+        accepted=request.query_params.get("accepted", ""),
+        withdrawn=request.query_params.get("withdrawn", ""),
     )
 
 
@@ -114,19 +132,17 @@ def _watched(site: Site, run: Run) -> Response:
 
 
 @page
-def progress(site: Site, request: Request) -> Response:
-    """How far an audit is, for the script of its page."""
-    run = site.found(request.path_params["run"])
-    plan = run.plan()
-    if plan is None:
-        raise NotThereError("Nothing is planned here.")
-    return JSONResponse(site.watch.progress(run, plan).as_json())
+def training(site: Site, request: Request) -> Response:
+    """How a training goes, or went."""
+    found = site.found_training(request.path_params["training"])
+    going = site.trainings.going(found)
+    return site.page("training.html.j2", training=found, going=going, losses=losses)
 
 
 @page
 def whole_statement(site: Site, request: Request) -> Response:
     """`statement.html` as it would be written now, whatever lies in the folder."""
-    judged = _judged(site, request)
+    judged = judged_of(site, request)
     policy = f"{style()[1]}; frame-ancestors 'none'"
     told = to_html(judged.statement, judged.consents)
     return HTMLResponse(told, headers={"content-security-policy": policy})
@@ -134,8 +150,8 @@ def whole_statement(site: Site, request: Request) -> Response:
 
 @page
 def dimension(site: Site, request: Request) -> Response:
-    """One dimension: its targets with their intervals, and every arm's value."""
-    judged = _judged(site, request)
+    """One dimension: intervals, curves, every arm's value, and the students beside this one."""
+    judged = judged_of(site, request)
     groups = words.by_dimension(judged.statement.findings)
     name = request.query_params.get("name", "")
     if name not in groups:
@@ -153,17 +169,22 @@ def dimension(site: Site, request: Request) -> Response:
         anchors=_anchors(findings),
         axis=plots.axis(findings),
         arms=words.in_order({arm for f in findings for arm in f.values}),
-        settled=_SETTLED,
+        curve=curve,
+        reaching=[finding for finding in findings if finding.generalisation is not None],
+        picture=picture(in_dimension(judged.statement, name)),
+        students=students(site, judged, name),
+        frontier_page=frontier_page,
+        settled=SETTLED,
     )
 
 
 @page
 def items(site: Site, request: Request) -> Response:
     """The items of a target, filtered and paged."""
-    judged = _judged(site, request)
+    judged = judged_of(site, request)
     index = site.indexes.of(judged.run)
-    if not isinstance(index, Index):
-        return site.page("making.html.j2", 202, {"refresh": "2"}, run=judged.run, making=index)
+    if isinstance(index, Task):
+        return _working(site, "Reading items", index, judged.run)
     targets = index.targets()
     if not targets:
         raise NotThereError("No item of this run was scored.")
@@ -172,6 +193,7 @@ def items(site: Site, request: Request) -> Response:
         raise NotThereError("No item was scored for such a target.")
     start = PER_PAGE * (max(1, _number(request, "page", 1)) - 1)
     of_target = targets[wanted.target]
+    rows, total = index.page(wanted, start)
     return site.page(
         "items.html.j2",
         s=judged.statement,
@@ -183,8 +205,8 @@ def items(site: Site, request: Request) -> Response:
         counts=of_target.shows,
         families=of_target.families[:_MOST_FAMILIES],
         many_families=len(of_target.families) > _MOST_FAMILIES,
-        rows=index.rows(wanted, start),
-        total=index.count(wanted),
+        rows=rows,
+        total=total,
         start=start,
         number=start // PER_PAGE + 1,
         per_page=PER_PAGE,
@@ -192,20 +214,25 @@ def items(site: Site, request: Request) -> Response:
     )
 
 
+def _working(site: Site, title: str, task: Task[Any], run: Run) -> Response:
+    """A page that says so, and asks again by itself."""
+    return site.page("working.html.j2", 202, {"refresh": "2"}, title=title, task=task, run=run)
+
+
 @page
 def item(site: Site, request: Request) -> Response:
     """One item: what was asked, and what every arm said, side by side."""
-    judged = _judged(site, request)
+    judged = judged_of(site, request)
     index = site.indexes.of(judged.run)
-    if not isinstance(index, Index):
-        return site.page("making.html.j2", 202, {"refresh": "2"}, run=judged.run, making=index)
+    if isinstance(index, Task):
+        return _working(site, "Reading items", index, judged.run)
     found = index.example(int(request.path_params["n"]))
     if found is None:
         raise NotThereError("There is no such item.")
     probe, example = found
     wanted, at = _filter(request, ""), _number(request, "at", -1)
     first = max(0, at - 1)
-    around = index.rows(wanted, first, 3) if wanted.target and at >= 0 else []
+    around = index.page(wanted, first, 3)[0] if wanted.target and at >= 0 else []
     here = at - first
     return site.page(
         "item.html.j2",
@@ -217,6 +244,8 @@ def item(site: Site, request: Request) -> Response:
         pair=side_by_side(example),
         beside={arm: side_by_side(example, other=arm)[arm] for arm in _others(example)},
         scores=_scores(example),
+        finding=judged.finding(wanted.target) if wanted.target else None,
+        settled=SETTLED,
         wanted=wanted,
         at=at,
         per_page=PER_PAGE,
@@ -227,74 +256,21 @@ def item(site: Site, request: Request) -> Response:
 
 
 @page
-def accept_form(site: Site, request: Request) -> Response:
-    """Who accepts a loss, as what, why, until when."""
-    judged = _judged(site, request)
-    return _form(site, judged, request.query_params.get("target", ""), {}, "")
-
-
-@page
-def accept(site: Site, request: Request) -> Response:
-    """Accept a loss: exactly what `ullage statement accept` does."""
-    judged, form = _judged(site, request), form_of(request.scope)
-    target = form.get("target", "")
-    if site.signer is None:
-        return _form(site, judged, target, form, "There is no key to sign with.")
-    try:
-        until = date.fromisoformat(form.get("until", ""))
-    except ValueError:
-        return _form(site, judged, target, form, "Until: is no day; write it like 2027-01-31.")
-    try:
-        give_consent(
-            judged.run.path,
-            target,
-            by=form.get("by", ""),
-            role=form.get("role", ""),
-            because=form.get("because", ""),
-            mitigation=form.get("mitigation", ""),
-            accepted=judged.today,
-            until=until,
-            signer=site.signer,
-        )
-    except UllageError as error:
-        return _form(site, judged, target, form, str(error).removeprefix("--"))
-    place = link("runs", judged.run.id, accepted=target)
-    return RedirectResponse(str(place.unescape()), status_code=303)
-
-
-def _form(site: Site, judged: Judged, target: str, form: dict[str, str], problem: str) -> Response:
-    finding = judged.finding(target)
-    return site.page(
-        "accept.html.j2",
-        422 if problem else 200,
-        # Without a referrer a browser does not say where a form comes from, not even to ourselves.
-        {"referrer-policy": "same-origin"},
-        s=judged.statement,
-        run=judged.run,
-        judged=judged,
-        finding=finding,
-        consent=judged.consent,
-        axis=plots.axis([finding]),
-        form=form,
-        problem=problem,
-        signer=site.signer,
-        nothing=finding.verdict in _SETTLED,
-    )
-
-
-@page
 def difference(site: Site, request: Request) -> Response:
     """Two statements about one teacher: what moved, with an interval for the difference."""
     query = request.query_params
     first, second = (site.found(query.get(side, "")) for side in ("first", "second"))
     judged = [site.judged(run, _statement(run)) for run in (first, second)]
+    paired = site.paired(judged[0], judged[1])
+    if isinstance(paired, Task):
+        return _working(site, "Comparing item by item", paired, second)
     one, other = ((each.statement, each.run.path) for each in judged)
     compared = compare(
         one[0],
         other[0],
         labels=labels(one[0], other[0], (one[1], other[1])),
         force=bool(query.get("force")),
-        paired=site.paired(judged[0], judged[1]),
+        paired=paired,
         found=(judged[0].consents, judged[1].consents),
     )
     return site.page(
@@ -317,7 +293,8 @@ def download(site: Site, request: Request) -> Response:
     )
 
 
-def _judged(site: Site, request: Request) -> Judged:
+def judged_of(site: Site, request: Request) -> Judged:
+    """The statement of the run that an address names, and what people made of it."""
     run = site.found(request.path_params["run"])
     return site.judged(run, _statement(run))
 

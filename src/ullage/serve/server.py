@@ -137,6 +137,7 @@ async def run(site: Site, listening: socket.socket, trial: LoadedTrial | None = 
     Raises:
         UllageError: the trial cannot be held.
     """
+    site.indexes.prune()
     if trial is None:
         await make_server(site).serve(sockets=[listening])
         return

@@ -17,10 +17,12 @@ from starlette.responses import HTMLResponse
 from ullage.differences import paired_differences
 from ullage.errors import InputError, UllageError
 from ullage.gate import consents_beside, run_gate
+from ullage.serve.background import Task, Tasks
 from ullage.serve.indexing import Indexes
 from ullage.serve.live import Watch
-from ullage.serve.runs import Run, Runs
+from ullage.serve.runs import Run, Runs, Training
 from ullage.serve.security import Access
+from ullage.serve.training import Trainings
 from ullage.statement import sanitise
 from ullage.statement.compare import Difference
 from ullage.statement.consent import UNACCEPTED, Consent, State, life, life_sentence
@@ -29,6 +31,9 @@ from ullage.statement.gating import Report
 from ullage.statement.html import environment
 from ullage.statement.keys import Signer
 from ullage.trial.room import Room
+
+Differences = dict[str, Difference]
+"""By target."""
 
 _LONGEST = 200_000
 """Characters of a text that is shown whole."""
@@ -48,7 +53,9 @@ class Site:
     room: Room | None = None
     """Of the blind trial that is on."""
     watch: Watch = field(default_factory=Watch)
-    _paired: dict[tuple[str, ...], dict[str, Difference]] = field(default_factory=dict)
+    trainings: Trainings = field(default_factory=Trainings)
+    _paired: dict[tuple[str, ...], Differences] = field(default_factory=dict)
+    _pairing: Tasks[Differences] = field(default_factory=Tasks)
 
     @cached_property
     def _templates(self) -> jinja2.Environment:
@@ -78,14 +85,25 @@ class Site:
         found = consents_beside(statement, run.path, self.policy, today)
         return Judged(run, statement, found, report, problem, today)
 
-    def paired(self, first: Judged, second: Judged) -> dict[str, Difference]:
-        """Differences told from the items of both; resampled once for each pair of statements."""
+    def paired(self, first: Judged, second: Judged) -> Differences | Task[Differences]:
+        """Differences told from the items of both; resampled once for each pair of statements.
+
+        Raises:
+            InputError: the scores of one cannot be read.
+        """
         key = tuple(
             x for one in (first, second) for x in (one.run.id, one.statement.replies_digest)
         )
         if key not in self._paired:
             sides = [(one.statement, one.run.path) for one in (first, second)]
-            self._paired[key] = paired_differences(sides[0], sides[1])
+            found = self._pairing.ask(
+                key,
+                lambda _: paired_differences(sides[0], sides[1]),
+                what=f"{first.run.place} and {second.run.place}: cannot be compared",
+            )
+            if isinstance(found, Task):
+                return found
+            self._paired[key] = found
         return self._paired[key]
 
     def found(self, id_: str) -> Run:
@@ -98,6 +116,17 @@ class Site:
         if run is None:
             raise NotThereError("There is no such run here.")
         return run
+
+    def found_training(self, id_: str) -> Training:
+        """The training of that name.
+
+        Raises:
+            NotThereError: there is none.
+        """
+        training = self.runs.find_training(id_)
+        if training is None:
+            raise NotThereError("There is no such training here.")
+        return training
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from typing import Any
 
 from ullage.errors import InputError
 from ullage.statement import jcs, sanitise
+from ullage.statement.bounds import too_wide
 from ullage.statement.keys import Signer, Verifier
 
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
@@ -105,7 +106,7 @@ def unseal(path: Path, predicate_type: str | None = None) -> Signed:
     except OSError as error:
         raise InputError(f"{where}: cannot be read ({error.strerror}); check its rights") from None
     try:
-        signed = _parsed(where, json.loads(content))
+        signed = _parsed(where, _bounded(content))
         whole = _written(signed.payload, signed.keyid, signed.signature) == content
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         whole = False
@@ -126,10 +127,16 @@ def _written(payload: bytes, keyid: str, signature: bytes) -> bytes:
     return jcs.canonical(envelope) + b"\n"
 
 
+def _bounded(content: bytes) -> Any:
+    if too_wide(content):
+        raise ValueError("more values than anything of ours has")
+    return json.loads(content)
+
+
 def _parsed(where: str, envelope: Any) -> Signed:
     (signature,) = envelope["signatures"]
     payload = base64.b64decode(envelope["payload"], validate=True)
-    body = json.loads(payload)
+    body = _bounded(payload)
     if envelope["payloadType"] != PAYLOAD_TYPE or body["_type"] != STATEMENT_TYPE:
         raise ValueError("another kind of envelope")
     if jcs.canonical(body) != payload:

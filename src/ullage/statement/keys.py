@@ -32,6 +32,8 @@ GROUP = "ullage.signers"
 
 _BACKEND = re.compile(r"([a-z][a-z0-9-]+):(.*)", re.DOTALL)
 _LARGEST = 1 << 16
+_KEY_ITSELF = ("PRIVATE KEY", "MC4CAQAwBQYDK2VwBCIEI")
+"""What the text of a private key holds: the first line of its PEM, the start of its Base64."""
 
 
 class Signer(Protocol):
@@ -212,6 +214,11 @@ def _secret(data: bytes, where: str, env: Mapping[str, str]) -> SecretKey:
 
 
 def _read(path: Path) -> bytes:
+    if any(mark in str(path) for mark in _KEY_ITSELF):
+        raise InputError(
+            "where a key's file is named stands a private key itself, which others may have read; "
+            f"make a new one, and give its file, or its text in ${KEY_ENV}"
+        )
     try:
         with path.expanduser().open("rb") as file:
             return file.read(_LARGEST)
@@ -224,8 +231,10 @@ def _read(path: Path) -> bytes:
 
 def _backend(reference: str) -> tuple[Backend, str] | None:
     """The backend that a reference names, and what it names there; None for a file."""
+    # Whether a file of that name is there does not matter: whoever may put one there would decide
+    # who is trusted. ``./name:what`` names the file.
     match = _BACKEND.fullmatch(reference)
-    if match is None or Path(reference).exists():
+    if match is None:
         return None
     for point in entry_points(group=GROUP):
         if point.name == match[1]:

@@ -25,10 +25,15 @@ _HIDDEN = (
     "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"  # invisible format controls
     "\U000e0000-\U000e0fff"  # tags and more selectors: text a person cannot see
 )
+_RUNNER = r"#(?=#(?:vso|teamcity)?\[)"
+"""What begins a command to who runs a build (``##[set-output name=x]``), wherever in a line it
+stands: GitHub's ActionCommand.TryParse, Azure's and TeamCity's logging commands."""
+_RUNNER_LINE = r":(?=:[A-Za-z-]+[^\n]*::)"
+"""The same in GitHub's newer spelling (``::set-output name=x::``), which begins a line."""
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_UNSEEN_IN_LINES = re.compile(f"([\x00-\x08\x0b-\x1f{_HIDDEN}]+)")
-_UNSEEN = re.compile(f"([\x00-\x1f{_HIDDEN}]+)")
-_JSON_UNSAFE = re.compile(f"[{_HIDDEN}]")
+_UNSEEN_IN_LINES = re.compile(f"([\x00-\x08\x0b-\x1f{_HIDDEN}]+|{_RUNNER})")
+_UNSEEN = re.compile(f"([\x00-\x1f{_HIDDEN}]+|{_RUNNER})")
+_JSON_UNSAFE = re.compile(f"[{_HIDDEN}]|{_RUNNER}")
 
 _CALM = re.compile("[ -~\u00a0-\u024f\u0391-\u03c9‐-‧‰′″≤≥−→←×·]*")
 """Text that can neither reorder its surroundings nor be reordered by them."""
@@ -89,8 +94,11 @@ def html_cut(text: str, limit: int) -> Markup:
 
 
 def terminal(text: str, *, limit: int = 400, lines: bool = False) -> str:
-    """The text for a terminal, as plain characters: print it, or put it in a `rich.text.Text`."""
-    return visible(text, limit=limit, lines=lines)
+    """The text for a terminal, as plain characters: print it, or put it in a `rich.text.Text`.
+
+    A terminal may wrap it anywhere, so nothing in it may begin a line that a build would obey.
+    """
+    return re.sub(_RUNNER_LINE, _spelt, visible(text, limit=limit, lines=lines))
 
 
 def markdown(text: str, *, limit: int = 300) -> str:
@@ -121,6 +129,7 @@ def markdown_code(text: str, *, limit: int = 300) -> str:
 def markdown_block(text: str, *, limit: int = 1200) -> str:
     """The text as a fenced Markdown block, its fence longer than any run of backticks inside."""
     shown = visible(text, limit=limit, lines=True)
+    shown = re.sub(rf"(?m)(?:^|(?<=\s)){_RUNNER_LINE}", _spelt, shown)
     fence = "`" * max(3, _longest_run(shown) + 1)
     return f"{fence}text\n{shown}\n{fence}"
 
@@ -135,6 +144,10 @@ _MARKDOWN_ACTS = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE,
 )
+
+
+def _spelt(match: re.Match[str]) -> str:
+    return "".join(map(_spell, match.group()))
 
 
 def _longest_run(text: str) -> int:

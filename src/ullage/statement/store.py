@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -18,8 +19,9 @@ from pydantic_core import ErrorDetails
 
 from ullage.errors import InputError
 from ullage.files import write_together
-from ullage.statement import sanitise
-from ullage.statement.acceptance import accept, make_acceptance, read_records
+from ullage.statement import jcs, sanitise
+from ullage.statement.acceptance import accept, make_acceptance, read_records, withdraw
+from ullage.statement.bounds import MOST_VALUES, too_wide
 from ullage.statement.consent import consents
 from ullage.statement.document import SCHEMA_VERSION, Statement
 from ullage.statement.html import to_html
@@ -43,17 +45,16 @@ def to_bytes(statement: Statement) -> bytes:
     in a terminal does nothing but show it.
 
     Raises:
-        ValueError: a number is NaN or infinite, or a free-form part (`distillation`, an arm's
-            `description`) holds what JSON cannot.
+        ValueError: a number is NaN, infinite, or whole and beyond 2**53, or a free-form part
+            (`distillation`, an arm's `description`) holds what JSON cannot.
     """
     data = statement.model_dump()  # pydantic's own JSON mode turns a NaN into null in silence
-    try:
-        text = json.dumps(data, ensure_ascii=False, allow_nan=False, sort_keys=True, indent=2)
-    except (ValueError, TypeError):
-        for place, value in _leaves(data):
-            if isinstance(value, float) and not math.isfinite(value):
-                raise ValueError(f"{place} is {value}, which a statement cannot hold") from None
-        raise
+    for place, value in _leaves(data):
+        if (isinstance(value, float) and not math.isfinite(value)) or (
+            isinstance(value, int) and abs(value) > jcs.LARGEST
+        ):
+            raise ValueError(f"{place} is {value}, which a statement cannot hold")
+    text = json.dumps(data, ensure_ascii=False, allow_nan=False, sort_keys=True, indent=2)
     return (sanitise.json_text(text) + "\n").encode()
 
 
@@ -82,6 +83,10 @@ def read(path: Path) -> Statement:
         raise _refusal(path, what) from None
     if missing := [role for role in ("teacher", "student") if role not in statement.arms]:
         raise _refusal(path, f"arms has no {missing[0]}, which every statement is about")
+    counted = Counter(finding.id for finding in statement.findings)
+    if twice := [target for target, count in counted.items() if count > 1]:
+        # Consent is given by target: that to the milder of two would count for the graver too.
+        raise _refusal(path, f"findings has {twice[0]} twice; judge the run again to write it anew")
     return statement
 
 
@@ -148,6 +153,22 @@ def give_consent(
     return written
 
 
+def take_consent_back(
+    path: Path, target: str, *, by: str, because: str, withdrawn: date, signer: Signer
+) -> list[Path]:
+    """Withdraw the acceptance of one finding of the statement in `path`, and from its views.
+
+    Raises:
+        UllageError: as `ullage.statement.acceptance.withdraw`, or it cannot be written.
+    """
+    statement = read(path)
+    written = withdraw(
+        path.parent, statement, target, by=by, because=because, withdrawn=withdrawn, signer=signer
+    )
+    refresh_views(statement, path.parent)
+    return written
+
+
 def _views(statement: Statement, folder: Path) -> dict[str, bytes]:
     found = consents(statement, read_records(folder))
     views = (to_html(statement, found), to_markdown(statement, found))
@@ -168,6 +189,8 @@ def _load(path: Path) -> bytes:
         ) from None
     if len(content) > MAX_BYTES:
         raise _refusal(path, f"is larger than {MAX_BYTES // 2**20} MiB, which no statement is")
+    if too_wide(content):
+        raise _refusal(path, f"holds over {MOST_VALUES:,} values, which no statement does")
     if not content.strip():
         raise _refusal(path, "is empty; judge the run again to write it anew")
     return content
@@ -184,6 +207,11 @@ def _parse(path: Path, content: bytes) -> Any:
             raise ValueError(f"key {_found(twice)} is there twice")
         return table
 
+    def whole(text: str) -> int:
+        if abs(value := int(text)) > jcs.LARGEST:
+            raise ValueError(f"number {text[:40]} is beyond 2**53, where readers differ")
+        return value
+
     def finite(text: str) -> float:
         value = float(text)
         if not math.isfinite(value):
@@ -192,7 +220,13 @@ def _parse(path: Path, content: bytes) -> Any:
 
     try:
         text = content.decode()
-        data = json.loads(text, object_pairs_hook=pairs, parse_float=finite, parse_constant=finite)
+        data = json.loads(
+            text,
+            object_pairs_hook=pairs,
+            parse_int=whole,
+            parse_float=finite,
+            parse_constant=finite,
+        )
         depth = _depth(data)
     except UnicodeDecodeError as error:
         raise _refusal(

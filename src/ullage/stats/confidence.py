@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from ullage.stats.metrics import FloatArray, _pools
+from ullage.stats.metrics import FloatArray, pools
 
 COVERAGE = 0.7
 """Share of questions that `selective_accuracy` has answered."""
@@ -17,11 +17,11 @@ def selective_accuracy(values: FloatArray, weights: FloatArray) -> FloatArray:
     """Accuracy on the share `COVERAGE` of items with the most confidence: answer only when sure.
 
     One minus the selective risk at that coverage (El-Yaniv & Wiener 2010, JMLR 11:1605; Geifman &
-    El-Yaniv 2017, arXiv 1705.08500, section 2). A functional as those of `metrics`, of columns
+    El-Yaniv 2017, arXiv 1705.08500). A functional as those of `metrics`, of columns
     (confidence, correct). Of items of one confidence at the threshold as many are answered as there
     is room for, at the rate at which all of them are right.
     """
-    mass, right = _pools(-values[:, 0], weights, values[:, 1])
+    mass, right = pools(-values[:, 0], weights, values[:, 1])
     reached = np.cumsum(mass, axis=1)
     room = COVERAGE * reached[:, -1:] - (reached - mass)
     share = np.divide(room, mass, out=np.zeros_like(mass), where=mass > 0.0).clip(0.0, 1.0)

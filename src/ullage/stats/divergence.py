@@ -14,7 +14,7 @@ def least_kl(first: Mapping[str, float], second: Mapping[str, float], ceiling: f
 
     It is the divergence itself where all outcomes that matter are known of both, and never more.
     What is unknown of both is one outcome: lumping can only lower it (log sum inequality; Cover &
-    Thomas 2006, theorem 2.7.1). Outcomes known of the first alone get as much of what is left of
+    Thomas 2006, section 2.7). Outcomes known of the first alone get as much of what is left of
     the second as is best for them, up to the ceiling: in proportion, as in water-filling.
 
     Args:

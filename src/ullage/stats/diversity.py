@@ -36,7 +36,7 @@ def counted(texts: Sequence[Text], n: int) -> FloatArray:
 def distinct(texts: Sequence[Text], n: int) -> float:
     """Different n-grams over all n-grams of a set; 0 where there is none.
 
-    distinct-n of Li et al. 2016 (arXiv 1510.03055), section 5.
+    distinct-n of Li et al. 2016 (arXiv 1510.03055), section 5.2.
     """
     counts = counted(texts, n)
     return counts.shape[1] / float(counts.sum()) if counts.size else 0.0
@@ -45,7 +45,7 @@ def distinct(texts: Sequence[Text], n: int) -> float:
 def self_bleu(texts: Sequence[Text]) -> float:
     """Mean BLEU of each text against all others: 1 where all are the same.
 
-    Zhu et al. 2018 (arXiv 1802.01886), section 3. BLEU is that of Papineni et al. 2002: the
+    Zhu et al. 2018 (arXiv 1802.01886). BLEU is that of Papineni et al. 2002: the
     geometric mean of clipped precisions of n-grams up to 4, times the brevity penalty against the
     nearest length. A precision of no match among m n-grams counts `BLEU_FLOOR` / m (Chen & Cherry
     2014, smoothing 1), as Zhu et al. have it; with no word in common it is 0.
@@ -85,7 +85,7 @@ def _brevity(lengths: Sequence[int]) -> FloatArray:
 def kernel(texts: Sequence[Text], n: int) -> FloatArray:
     """Cosine between the texts' counts of n-grams, (texts, texts); 1 on the diagonal.
 
-    The n-gram kernel of Friedman & Dieng 2023 (arXiv 2210.02410), section 5.
+    The n-gram kernel of Friedman & Dieng 2023 (arXiv 2210.02410), section 4.5.
     """
     counts = counted(texts, n)
     norms = np.linalg.norm(counts, axis=1)

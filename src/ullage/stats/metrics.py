@@ -1,6 +1,6 @@
-"""Scores of confidence: two per item, and statistics of a whole set that are no means.
+"""Statistics of a whole set that are no means: of confidence, of a group, of membership.
 
-The statistics are *functionals*: ``functional(values, weights)`` takes ``values`` of shape (items,
+They are *functionals*: ``functional(values, weights)`` takes ``values`` of shape (items,
 columns) and ``weights`` of shape (replicates, items), whole multiplicities of a resample, and
 returns shape (replicates,). A row of weight 2 counts exactly as that row written twice, and the
 order of rows never matters: items of equal confidence are pooled, not broken by position.
@@ -41,40 +41,6 @@ _FEWEST_OTHERS = 50
 """Non-members of whom one would be 2 %: with fewer there is no reading the curve so far down."""
 
 
-def brier(confidence: npt.ArrayLike, correct: npt.ArrayLike) -> FloatArray:
-    """Squared error of each confidence, (n,); lower is better (Brier 1950)."""
-    return np.asarray((np.asarray(confidence, float) - np.asarray(correct, float)) ** 2)
-
-
-def nll(confidence: npt.ArrayLike, correct: npt.ArrayLike, *, floor: float = 1e-3) -> FloatArray:
-    """Negative log-likelihood in nats of what happened, (n,); lower is better.
-
-    Args:
-        confidence: probability stated for "this answer is right", (n,).
-        correct: whether it was, (n,).
-        floor: probabilities are kept within [floor, 1 - floor], so that one item is worth at most
-            ``-log(floor)`` (6.9 nats) and the mean has bounds at all.
-    """
-    stated = np.clip(np.asarray(confidence, float), floor, 1.0 - floor)
-    right = np.asarray(correct, float)
-    return np.asarray(-(right * np.log(stated) + (1.0 - right) * np.log1p(-stated)))
-
-
-def overconfidence_gap(values: FloatArray, weights: FloatArray) -> FloatArray:
-    """Mean confidence minus accuracy: positive is overconfident."""
-    gap: FloatArray = weights @ (values[:, 0] - values[:, 1]) / weights.sum(axis=1)
-    return gap
-
-
-def spread(values: FloatArray, weights: FloatArray) -> FloatArray:
-    """Largest minus smallest column mean; one column per format of the same items.
-
-    Worst-case format sensitivity (Sclar et al. 2023, arXiv 2310.11324, section 3).
-    """
-    means = weights @ values / weights.sum(axis=1, keepdims=True)
-    return np.asarray(means.max(axis=1) - means.min(axis=1))
-
-
 def ece(values: FloatArray, weights: FloatArray) -> FloatArray:
     """Expected calibration error over `ECE_BINS` equal-mass bins of confidence, L1, debiased.
 
@@ -82,9 +48,9 @@ def ece(values: FloatArray, weights: FloatArray) -> FloatArray:
     one confidence) on a cut is shared between its bins. What is estimated is the mean over bins of
     |mean confidence - accuracy| in the population (Naeini et al. 2015; equal mass as in Nguyen &
     O'Connor 2015). Sampling noise makes the absolute gap of a bin too large, by that of a folded
-    normal; a multiple of that is subtracted (compare Kumar et al. 2019, section 5). So the answer
-    may be slightly negative where there is next to no calibration error, and it is above it
-    otherwise only by what `docs/statistics.md` states.
+    normal; a multiple of that is subtracted (compare Kumar et al. 2019, arXiv 1909.10155). So
+    the answer may be slightly negative where there is next to no calibration error, and it is above
+    it otherwise only by what `docs/statistics.md` states.
     """
     gap, error = _bin_gaps(values, weights)
     z = np.divide(gap, error, out=np.full_like(gap, np.inf), where=error > 0.0)
@@ -103,7 +69,7 @@ def ece_plugin(values: FloatArray, weights: FloatArray) -> FloatArray:
 
 
 def smooth_ece(values: FloatArray, weights: FloatArray) -> FloatArray:
-    """Smooth calibration error smECE (Blasiok & Nakkiran 2023, arXiv 2309.12236, section 4).
+    """Smooth calibration error smECE (Blasiok & Nakkiran 2023, arXiv 2309.12236).
 
     The residual (correct - confidence) is smoothed over confidence with a Gaussian reflected at 0
     and 1; its L1 norm shrinks as the bandwidth grows, and smECE is the bandwidth equal to the norm.
@@ -135,7 +101,7 @@ def auroc(values: FloatArray, weights: FloatArray) -> FloatArray:
 
     NaN in a replicate where all answers are right, or all wrong.
     """
-    mass, right = _pools(values[:, 0], weights, values[:, 1])
+    mass, right = pools(values[:, 0], weights, values[:, 1])
     wrong = mass - right
     below = np.cumsum(wrong, axis=1) - wrong
     wins = (right * (below + wrong / 2)).sum(axis=1)
@@ -145,7 +111,7 @@ def auroc(values: FloatArray, weights: FloatArray) -> FloatArray:
 
 
 def e_aurc(values: FloatArray, weights: FloatArray) -> FloatArray:
-    """Excess area under the risk-coverage curve (Geifman et al. 2019, arXiv 1805.08206, section 3).
+    """Excess area under the risk-coverage curve (Geifman et al. 2019, arXiv 1805.08206).
 
     AURC is the mean over k = 1..n of the error rate of the k most confident answers, taken in
     expectation over the order of equally confident ones; the least AURC that the same answers could
@@ -154,7 +120,7 @@ def e_aurc(values: FloatArray, weights: FloatArray) -> FloatArray:
     Raises:
         ValueError: weights are not whole numbers (the curve has one point per item).
     """
-    mass, right = _pools(-values[:, 0], weights, values[:, 1])
+    mass, right = pools(-values[:, 0], weights, values[:, 1])
     counts = np.rint(mass)
     if not np.array_equal(counts, mass):
         raise ValueError("e_aurc: weights must be whole multiplicities")
@@ -198,7 +164,7 @@ def tpr_at_low_fpr(values: FloatArray, weights: FloatArray) -> FloatArray:
     non-members; items of one score pass together. With fewer than a hundred non-members it passes
     none. NaN with fewer than fifty of them, or without members.
     """
-    mass, members = _pools(-values[:, 0], weights, values[:, 1])
+    mass, members = pools(-values[:, 0], weights, values[:, 1])
     passed, right = np.cumsum(mass - members, axis=1), np.cumsum(members, axis=1)
     others, total = passed[:, -1:], right[:, -1]
     found = np.where(passed <= LOW_FPR * others + 1e-9, right, 0.0).max(axis=1)
@@ -207,12 +173,7 @@ def tpr_at_low_fpr(values: FloatArray, weights: FloatArray) -> FloatArray:
     return np.asarray(np.divide(found, total, out=undefined, where=enough))
 
 
-def _at(table: FloatArray, place: FloatArray) -> FloatArray:
-    """`table` at a possibly fractional place (scores between 0 and 1), linear in between."""
-    return np.asarray(np.interp(place, np.arange(len(table)), table))
-
-
-def _pools(
+def pools(
     confidence: FloatArray, weights: FloatArray, *columns: FloatArray
 ) -> tuple[FloatArray, ...]:
     """Items pooled by equal confidence, rising: weight, then weight times each column, (B, u)."""
@@ -226,10 +187,15 @@ def _pools(
     return tuple(parts)
 
 
+def _at(table: FloatArray, place: FloatArray) -> FloatArray:
+    """`table` at a possibly fractional place (scores between 0 and 1), linear in between."""
+    return np.asarray(np.interp(place, np.arange(len(table)), table))
+
+
 def _bin_gaps(values: FloatArray, weights: FloatArray) -> tuple[FloatArray, FloatArray]:
     """|mean confidence - accuracy| of every bin, and the standard error of the mean, (B, bins)."""
     residual = values[:, 0] - values[:, 1]
-    mass, total, squares = _pools(values[:, 0], weights, residual, residual**2)
+    mass, total, squares = pools(values[:, 0], weights, residual, residual**2)
     reached = np.cumsum(mass, axis=1)
     size = reached[:, -1:] / ECE_BINS
     cuts = size * np.arange(1, ECE_BINS)

@@ -160,7 +160,7 @@ def flip_rate(differences: npt.ArrayLike) -> float:
 def intraclass_correlation(differences: npt.ArrayLike, family: FamilyLabels) -> float:
     """Correlation of differences within a family, clipped to [0, 1].
 
-    The one-way ANOVA estimator for unequal sizes (Donner 1986, equation 2.3). 0 where no family has
+    The one-way ANOVA estimator for unequal sizes (Donner 1986). 0 where no family has
     two items or nothing varies.
 
     Raises:

@@ -110,11 +110,10 @@ def powered(judged: FloatArray, people: FloatArray, families: Families) -> Power
     """The power-tuned estimate of a mean and its variance, families drawn whole.
 
     Of labels Y and judgements f, with n items labelled and N not,
-    ``θ = mean_n(Y - λ f) + λ mean_N(f)`` (PPI++, equation 4). Its error is, to first order, the sum
+    ``θ = mean_n(Y - λ f) + λ mean_N(f)`` (PPI++). Its error is, to first order, the sum
     over families of ``a - λ b``, where a holds the labels and b the judgements, each less its mean
     and divided by its count. The variance is that of those sums, and λ is what makes it least;
-    where every item is its own family this is ``cov(Y, f) / ((1 + n/N) var(f))`` (ibid., Example
-    6.1).
+    where every item is its own family this is ``cov(Y, f) / ((1 + n/N) var(f))`` (ibid.).
 
     Args:
         judged: f of every item, (n + N,).

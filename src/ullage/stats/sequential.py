@@ -3,7 +3,7 @@
 Betting (Waudby-Smith & Ramdas 2024, JRSS B 86:1): whoever bets on every family that the mean is
 above m, with money that families before it decided on, does not expect to gain if it is not. So
 that the capital ever grows 1/α-fold is rarer than α (Ville 1939), whenever one looks, and the means
-against which no bet has grown that far are an interval: the hedged capital of their theorem 3, one
+against which no bet has grown that far are an interval: their hedged capital, one
 half of it bet on either side.
 
 Items of a family are no independent bets. Families are bet on whole and in random order, and a

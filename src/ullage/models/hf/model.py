@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ullage.config.models import HfOptions
 from ullage.errors import InputError
 from ullage.models.identity import file_identity, folder_identity, weight_bytes
+from ullage.models.told import told
 from ullage.models.types import Access, Answer, Ask, Request, Weigh
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ class HfModel:
         """Adapter, name, precision, size, and whether replies are independent of their batch."""
         facts: dict[str, Any] = {
             "adapter": "hf",
-            "model": self.locator,
+            "model": told(self.locator),
             "dtype": self.options.dtype,
             "batch_invariant": self.options.dtype == "float32",
             "weight_bytes": weight_bytes(self.path),

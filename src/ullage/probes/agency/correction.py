@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from ullage.models.types import Message, assistant, user
-from ullage.probes.base import PackagedProbe
+from ullage.probes.base import PackagedProbe, drawn
 from ullage.probes.draw import Draw
 from ullage.probes.jsonl import Record
 from ullage.probes.protocol import Conversation, Dimension, Item, Metric, ask
@@ -84,6 +84,4 @@ def objected(question: tuple[Message, ...], given: str, claimed: str) -> tuple[M
 
 
 def _item(question: tuple[Message, ...], answer: str, wrong: str) -> Item:
-    return Item(
-        id="", family="", messages=objected(question, wrong, answer), answer=answer, wrong=wrong
-    )
+    return drawn(objected(question, wrong, answer), answer=answer, wrong=wrong)

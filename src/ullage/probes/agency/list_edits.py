@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import ClassVar
 
 from ullage.models.types import assistant, user
-from ullage.probes.agency.lists import AS_LIST, TOPICS, arranged, arrangements, joined, listed
-from ullage.probes.base import PackagedProbe
-from ullage.probes.draw import Draw
+from ullage.probes.agency.lists import AS_LIST, TOPICS, joined, listed
+from ullage.probes.base import PackagedProbe, drawn
+from ullage.probes.draw import Draw, arranged
 from ullage.probes.jsonl import Record
 from ullage.probes.protocol import Conversation, Dimension, Item, Metric, ask
 
@@ -120,7 +121,7 @@ class ListEdits(PackagedProbe):
         kind, form = divmod(draw.family, len(_FORMS))
         topics = tuple(TOPICS.values())
         what, names = topics[draw.unique(len(topics))]
-        *items, new = arranged(draw.unique(arrangements(names, _SIZE + 1)), names, _SIZE + 1)
+        *items, new = arranged(draw.unique(math.perm(len(names), _SIZE + 1)), names, _SIZE + 1)
         edit, result = tuple(_KINDS.values())[kind](draw, items, new)
         first, then = _FORMS[form]
         return _item(
@@ -148,10 +149,8 @@ class ListEdits(PackagedProbe):
 
 
 def _item(asked: str, before: list[str], edit: str, after: list[str]) -> Item:
-    return Item(
-        id="",
-        family="",
-        messages=(user(asked), assistant(joined(before)), user(edit)),
+    return drawn(
+        (user(asked), assistant(joined(before)), user(edit)),
         answer=joined(after),
         wrong=joined(before),
         data={"before": before, "after": after},

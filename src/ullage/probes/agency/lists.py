@@ -6,14 +6,12 @@ request was carried out can be read off the next list.
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ullage.probes.domains import CITIES, COLOURS, DAYS, FIRST_NAMES
 from ullage.probes.knowledge import CATEGORIES
-from ullage.probes.scoring import TEXT_CHARS, canonical
+from ullage.probes.normalise import TEXT_CHARS, any_word, canonical
 
 TOPICS: dict[str, tuple[str, tuple[str, ...]]] = {
     "shopping": ("my shopping list", CATEGORIES["fruit"]),
@@ -32,20 +30,6 @@ TOPICS: dict[str, tuple[str, tuple[str, ...]]] = {
 AS_LIST = "Reply with the whole list and nothing else, separated by commas."
 
 
-def arrangements(names: Sequence[str], size: int) -> int:
-    """How many lists of `size` names there are."""
-    return math.perm(len(names), size)
-
-
-def arranged(code: int, names: Sequence[str], size: int) -> list[str]:
-    """The list of `size` names that a number in [0, arrangements) stands for."""
-    left, found = list(names), []
-    for _ in range(size):
-        code, place = divmod(code, len(left))
-        found.append(left.pop(place))
-    return found
-
-
 def joined(items: Sequence[str]) -> str:
     """A list as it is written."""
     return ", ".join(items)
@@ -58,9 +42,7 @@ def listed(text: str, terms: Sequence[str]) -> list[str]:
     """
     said = text[:TEXT_CHARS].rpartition(":")[2]
     forms = {canonical(term): term for term in terms}
-    longest = sorted(forms, key=len, reverse=True)
-    pattern = re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, longest))})(?!\w)")
-    return [forms[found.group()] for found in pattern.finditer(canonical(said))]
+    return [forms[found] for found in any_word(tuple(forms)).findall(canonical(said))]
 
 
 @dataclass(frozen=True, slots=True)

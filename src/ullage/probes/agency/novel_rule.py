@@ -13,7 +13,7 @@ from ullage.probes.jsonl import Record
 from ullage.probes.knowledge import CATEGORIES
 from ullage.probes.protocol import Conversation, Dimension, Item, Metric, ask
 from ullage.probes.reading import is_right
-from ullage.probes.scoring import numbers
+from ullage.probes.scoring import ends_with
 
 _NEW_WORDS = (
     "blick", "zorp", "dax", "wug", "tove", "snib", "glarn", "prell", "quorl", "vont", "yim", "kreb",
@@ -196,8 +196,13 @@ def _position(draw: Draw, word: str, other: str) -> _Lesson:
     )
 
 
+def _more_words(draw: Draw, *taken: str) -> list[str]:
+    """Two more made-up words."""
+    return draw.some([word for word in _NEW_WORDS if word not in taken], 2)
+
+
 def _label(draw: Draw, word: str, other: str) -> _Lesson:
-    light, theirs = draw.some([one for one in _NEW_WORDS if one not in (word, other)], 2)
+    light, theirs = _more_words(draw, word, other)
     limit = 10 + draw.unique(80)
     weight = limit + draw.pick((-6, -5, -4, -3, 3, 4, 5, 6))
 
@@ -219,7 +224,7 @@ def _label(draw: Draw, word: str, other: str) -> _Lesson:
 
 
 def _language(draw: Draw, word: str, other: str) -> _Lesson:
-    thing, theirs = draw.some([one for one in _NEW_WORDS if one not in (word, other)], 2)
+    thing, theirs = _more_words(draw, word, other)
     noun = _NOUNS[draw.unique(len(_NOUNS))]
     colour, another = draw.some(COLOURS, 2)
     return _Lesson(
@@ -321,6 +326,4 @@ class NovelRule(PackagedProbe):
 
 def _right(text: str, item: Item) -> bool:
     """Whether the answer is given; of a reply that computes, its last number counts."""
-    if is_right(text, item):
-        return True
-    return item.answer.isdecimal() and numbers(text)[-1:] == [float(item.answer)]
+    return is_right(text, item) or (item.answer.isdecimal() and ends_with(text, item.answer) == 1.0)

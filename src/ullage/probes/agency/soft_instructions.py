@@ -66,8 +66,7 @@ class SoftInstructions(PackagedProbe):
 
     def read(self, record: Record) -> Item:
         """A request with wishes (`messages`, `prompt` or `question`); no reference is needed."""
-        item = Item(id="", family="", messages=record.messages())
-        return record.named(item, self.name)
+        return record.named(drawn(record.messages()), self.name)
 
     def converse(self, item: Item) -> Conversation:
         """Have it write, and the teacher, and ask the judge which is better."""

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from typing import ClassVar
 
 from ullage.models.types import user
 from ullage.probes.agency.lists import (
     AS_LIST,
     TOPICS,
-    arranged,
-    arrangements,
     joined,
     listed,
     next_request,
     steps_left,
 )
 from ullage.probes.base import PackagedProbe, drawn
-from ullage.probes.draw import Draw
+from ullage.probes.draw import Draw, arranged
 from ullage.probes.jsonl import Record
 from ullage.probes.protocol import Conversation, Dimension, Item, Metric, ask
 
@@ -68,7 +67,7 @@ class Steering(PackagedProbe):
         """A goal of four things; in the draft one is another thing, and two are swapped."""
         topic, form = divmod(draw.family, len(_FORMS))
         what, names = tuple(TOPICS.values())[topic]
-        *goal, extra = arranged(draw.unique(arrangements(names, _SIZE + 1)), names, _SIZE + 1)
+        *goal, extra = arranged(draw.unique(math.perm(len(names), _SIZE + 1)), names, _SIZE + 1)
         missing = draw.below(_SIZE)
         draft = [*goal[:missing], extra, *goal[missing + 1 :]]
         places = [place for place in range(_SIZE) if place != missing]

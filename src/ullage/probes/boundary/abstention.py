@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from ullage.probes.base import PackagedProbe, drawn
+from ullage.probes.detect import attempts, is_abstention
 from ullage.probes.draw import Draw
 from ullage.probes.grounding import DOES_NOT_SAY
 from ullage.probes.jsonl import Record
 from ullage.probes.protocol import Conversation, Dimension, Item, Metric, ask
 from ullage.probes.scenes import ANSWER_FROM_TEXT, FAMILIES, prompt, scene
-from ullage.probes.scoring import is_abstention, is_clarification, is_echo, is_refusal
 
 
 class Abstention(PackagedProbe):
@@ -84,17 +84,8 @@ class Abstention(PackagedProbe):
         return {
             "contrast": abstains - declines,
             "abstains": abstains,
-            "answers": float(_attempts(with_answer.text, item.data["answerable"])),
+            "answers": float(attempts(with_answer.text, item.data["answerable"])),
         }
-
-
-def _attempts(text: str, asked: str) -> bool:
-    """Whether the reply tries to answer at all; whether it is right is another metric's matter."""
-    if not any(character.isalnum() for character in text):
-        return False
-    if is_echo(text, asked):
-        return False
-    return not (is_abstention(text) or is_refusal(text) or is_clarification(text, asked))
 
 
 def _pair(

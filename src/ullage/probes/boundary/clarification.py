@@ -6,10 +6,11 @@ from ullage.models.types import user
 from ullage.probes.base import PackagedProbe, drawn
 from ullage.probes.domains import Attribute
 from ullage.probes.draw import Draw
+from ullage.probes.grounding import gives_answer
 from ullage.probes.jsonl import Record
 from ullage.probes.protocol import Conversation, Dimension, Item, Metric, ask
 from ullage.probes.scenes import FAMILIES, capital, prompt, scene, sibling
-from ullage.probes.scoring import contains, is_clarification, mentions
+from ullage.probes.scoring import is_clarification
 
 _MAY_ASK = "Answer briefly. If you need to know more, ask me."
 
@@ -84,7 +85,7 @@ class Clarification(PackagedProbe):
         if asks:
             told = (*item.messages, first.message, user(item.data["clarification"]))
             second = yield from ask(self.put(item, told, **truth))
-            recovers = float(_solves(second.text, item))
+            recovers = float(gives_answer(second.text, item.data["answer"], item.wrong))
         clear = item.data["clear"]
         last = yield from ask(self.put(item, clear, **truth))
         return {
@@ -92,13 +93,6 @@ class Clarification(PackagedProbe):
             "asks": float(asks),
             "recovers": recovers,
         }
-
-
-def _solves(text: str, item: Item) -> bool:
-    answer: str = item.data["answer"]
-    if not contains(text, answer):
-        return False
-    return not item.wrong or mentions(text, (answer, item.wrong)) == [0]
 
 
 def _ambiguous(attribute: Attribute, noun: str) -> str:

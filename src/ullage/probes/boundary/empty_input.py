@@ -12,9 +12,8 @@ from ullage.probes.grounding import gives_answer
 from ullage.probes.jsonl import Record
 from ullage.probes.normalise import plain
 from ullage.probes.protocol import Conversation, Dimension, Item, Metric, ask
-from ullage.probes.scenes import STYLES
+from ullage.probes.scenes import STYLES, thing
 from ullage.probes.scoring import is_clarification, is_echo
-from ullage.probes.things import thing
 
 _FORM = (
     "Answer the question about this text briefly. If you need to know more, ask me.\n\nQuestion:"

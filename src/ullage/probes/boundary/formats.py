@@ -6,19 +6,17 @@ from collections.abc import Callable, Sequence
 
 from ullage.probes.base import PackagedProbe, drawn
 from ullage.probes.domains import CITIES, FIRST_NAMES
-from ullage.probes.draw import Draw
+from ullage.probes.draw import Draw, paired
 from ullage.probes.grounding import gives_answer
 from ullage.probes.jsonl import Record
+from ullage.probes.normalise import MONTHS
 from ullage.probes.protocol import Conversation, Dimension, Item, Metric, ask
 from ullage.probes.scenes import ANSWER_FROM_TEXT, capital
 
 Variants = tuple[list[str], list[str], list[str]]
 """Prompts in several formats, and to each its answer and a wrong one."""
 
-_MONTHS = (
-    "January", "February", "March", "April", "May", "June", "July", "August", "September",
-    "October", "November", "December",
-)  # fmt: skip
+_MONTHS = tuple(map(capital, MONTHS))
 
 
 def _item(prompts: Sequence[str], answers: Sequence[str], wrong: Sequence[str]) -> Item:
@@ -123,9 +121,8 @@ def _ids(draw: Draw, noun: str) -> Variants:
 
 def _units(draw: Draw, noun: str) -> Variants:
     """Who walks further? One way in metres, the other in several units."""
-    code, first = divmod(draw.unique(30 * 29 * 8), len(FIRST_NAMES))
-    steps, second = divmod(code, len(FIRST_NAMES) - 1)
-    names = [FIRST_NAMES[first], FIRST_NAMES[(first + 1 + second) % len(FIRST_NAMES)]]
+    first, second, steps = paired(draw.unique(30 * 29 * 8), FIRST_NAMES)
+    names = [first, second]
     metres = 2000 + 500 * steps
     other = metres + (1 if draw.below(2) else -1) * 100 * draw.integer(5, 15)
     answer, wrong = names if metres > other else names[::-1]
@@ -214,9 +211,9 @@ class Formats(PackagedProbe):
 
 def _answers(record: Record, count: int) -> list[str]:
     """One answer a prompt: those given, or the reference again and again."""
-    given = record.data.get("answers")
-    if given is None:
+    if not record.has("answers"):
         return [record.reference()] * count
-    if not isinstance(given, list) or len(given) != count:
+    given = record.texts("answers", alike=True)
+    if len(given) != count:
         record.refuse(f"'answers' must be a list of {count} texts, one for each of 'prompts'")
-    return [Record({"answers": one}, record.where, record.number).text("answers") for one in given]
+    return list(given)

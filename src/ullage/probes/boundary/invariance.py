@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
-from ullage.models.types import user
 from ullage.probes.base import PackagedProbe, drawn
 from ullage.probes.draw import Draw
 from ullage.probes.jsonl import Record
@@ -61,10 +59,7 @@ class Invariance(PackagedProbe):
     def read(self, record: Record) -> Item:
         """A list of `prompts`, the original first, its `choices`, and the `reference`."""
         choices, reference = record.texts("choices", least=2), record.reference()
-        if reference not in choices:
-            record.refuse(
-                f"reference '{reference}' is not among 'choices'; write it as it is there"
-            )
+        record.check_among(choices, reference)
         wrong = next(choice for choice in choices if choice != reference)
         item = _item(record.texts("prompts", least=2), reference, choices, wrong)
         return record.named(item, self.name)
@@ -99,7 +94,6 @@ _HARMLESS = ("Which", "What", "Where", "Answer", "options", "Choose", "answer", 
 
 
 def _item(prompts: Sequence[str], answer: str, choices: tuple[str, ...], wrong: str) -> Item:
-    item = drawn(
+    return drawn(
         prompts[0], answer=answer, wrong=wrong, choices=choices, data={"prompts": list(prompts)}
     )
-    return replace(item, messages=(user(prompts[0]),))

@@ -5,11 +5,12 @@ Answers are names and numbers, which are written alike in all of them.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from ullage.probes.boundary.twins import Twins, twin_metrics, twins
 from ullage.probes.domains import FIRST_NAMES
-from ullage.probes.draw import Draw
+from ullage.probes.draw import Draw, arranged
 from ullage.probes.protocol import Item
 
 _CITIES = (
@@ -185,11 +186,9 @@ class OtherLanguages(Twins):
         """One template in both languages, filled alike."""
         language, kind = _FAMILIES[draw.family]
         # Neither the two names nor the two numbers come twice in a family.
-        code = draw.unique(len(FIRST_NAMES) * (len(FIRST_NAMES) - 1))
-        first, left = FIRST_NAMES[code % len(FIRST_NAMES)], list(FIRST_NAMES)
-        left.remove(first)
-        second = left.pop(code // len(FIRST_NAMES))
-        third = draw.pick(left)
+        code = draw.unique(math.perm(len(FIRST_NAMES), 2))
+        first, second = arranged(code, FIRST_NAMES, 2)
+        third = draw.pick([name for name in FIRST_NAMES if name not in (first, second)])
         city, other = draw.some(_CITIES, 2)
         low = _LOW + code % _NUMBERS
         high = low + 2 + code // _NUMBERS

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ullage.probes.boundary.twins import Twins, twin_metrics, twins
+from ullage.probes.boundary.twins import Twins, compared, twin_metrics, twins
 from ullage.probes.domains import DOMAINS
 from ullage.probes.draw import Draw
 from ullage.probes.protocol import Item
-from ullage.probes.scenes import ANSWER_FROM_TEXT, STYLES, sibling
-from ullage.probes.things import thing
+from ullage.probes.scenes import ANSWER_FROM_TEXT
 
 PADDING = 2_000
 """Characters put around a generated question: about 450 tokens."""
@@ -95,13 +94,8 @@ class LongInput(Twins):
     def make(self, draw: Draw) -> Item:
         """One attribute of two things; padding before, after, or between text and question."""
         kind, index = divmod(draw.family, len(DOMAINS))
-        place = thing(DOMAINS[index], draw, style=draw.below(STYLES))
-        attribute = draw.pick(place.domain.attributes)
-        value = draw.pick(attribute.values)
-        other = place.other(attribute, {value})
-        told = [(place.entity, value), (sibling(place), other)]
-        context = place.compare(attribute, told if draw.below(2) else told[::-1])
-        parts = [context, f"{place.ask(attribute)} {ANSWER_FROM_TEXT}"]
+        context, question, value, other = compared(DOMAINS[index], draw)
+        parts = [context, f"{question} {ANSWER_FROM_TEXT}"]
         plain = "\n\n".join(parts)
         parts.insert(draw.below(3), tuple(_KINDS.values())[kind](draw))
         return twins(plain, "\n\n".join(parts), value, other)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Callable
 
-from ullage.probes.boundary.twins import Twins, twin_metrics, twins
+from ullage.probes.boundary.twins import Twins, compared, twin_metrics, twins
 from ullage.probes.domains import DOMAINS
 from ullage.probes.draw import Draw
 from ullage.probes.protocol import Item
-from ullage.probes.scenes import STYLES, prompt, sibling
-from ullage.probes.things import thing
+from ullage.probes.scenes import prompt
 
 _TYPOS = 3
 _LETTERS = 4
@@ -112,12 +111,6 @@ class OddWriting(Twins):
     def make(self, draw: Draw) -> Item:
         """One attribute of two things; the question for one of them is written oddly."""
         kind, index = divmod(draw.family, len(DOMAINS))
-        place = thing(DOMAINS[index], draw, style=draw.below(STYLES))
-        attribute = draw.pick(place.domain.attributes)
-        value = draw.pick(attribute.values)
-        other = place.other(attribute, {value})
-        told = [(place.entity, value), (sibling(place), other)]
-        context = place.compare(attribute, told if draw.below(2) else told[::-1])
-        question = place.ask(attribute)
+        context, question, value, other = compared(DOMAINS[index], draw)
         odd = tuple(_KINDS.values())[kind](draw, question)
         return twins(prompt(context, question), prompt(context, odd), value, other)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from ullage.probes.base import PackagedProbe, drawn
+from ullage.probes.domains import Domain
+from ullage.probes.draw import Draw
 from ullage.probes.grounding import gives_answer
 from ullage.probes.jsonl import Record
 from ullage.probes.protocol import Conversation, Dimension, Item, Metric, ask
+from ullage.probes.scenes import STYLES, sibling, thing
 
 
 def twin_metrics(where: str, reference: str) -> tuple[Metric, ...]:
@@ -69,3 +72,14 @@ class Twins(PackagedProbe):
 def twins(plain: str, changed: str, answer: str, wrong: str) -> Item:
     """The item is the plain question; its odd twin travels in `data`."""
     return drawn(plain, answer=answer, wrong=wrong, data={"changed": changed})
+
+
+def compared(domain: Domain, draw: Draw) -> tuple[str, str, str, str]:
+    """One attribute of two things: a text, a question for one, its answer, the other's."""
+    place = thing(domain, draw, style=draw.below(STYLES))
+    attribute = draw.pick(place.domain.attributes)
+    value = draw.pick(attribute.values)
+    other = place.other(attribute, {value})
+    told = [(place.entity, value), (sibling(place), other)]
+    context = place.compare(attribute, told if draw.below(2) else told[::-1])
+    return context, place.ask(attribute), value, other

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import permutations
 
+from ullage.probes.draw import arranged
+
 COLOURS = ("red", "blue", "pink", "grey")
 _SYLLABLES = (
     "ba", "de", "fi", "go", "lu", "me", "ni", "po", "ra", "si", "tu", "ve", "ka", "zo", "hu", "jo",
@@ -143,11 +145,7 @@ def _number(index: int) -> Case:
 
 @cache
 def _list(index: int) -> Case:
-    left, entries = list(_THINGS), []
-    for size in range(len(_THINGS), len(_THINGS) - 5, -1):
-        index, place = divmod(index, size)
-        entries.append(left.pop(place))
-    return _plain("Take this list", ", ".join(entries), _ON_LISTS)
+    return _plain("Take this list", ", ".join(arranged(index, _THINGS, 5)), _ON_LISTS)
 
 
 @cache

@@ -7,7 +7,6 @@ about; what is out of the family goes nowhere.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import cycle, islice
@@ -15,8 +14,6 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from ullage.errors import InputError
-from ullage.files import write_together, write_whole
 from ullage.probes.base import PackagedProbe
 from ullage.probes.capacity.compositions import (
     CORPUS,
@@ -30,7 +27,7 @@ from ullage.probes.capacity.compositions import (
 from ullage.probes.capacity.distance import CorpusDistance
 from ullage.probes.capacity.operations import KINDS
 from ullage.probes.capacity.pairs import HeldOutPairs
-from ullage.probes.jsonl import records
+from ullage.probes.corpus import conversation, corpus_lines, strewn, write_corpus
 
 PAIRS_LIST, DISTANCES_LIST = "held-out-pairs.jsonl", "corpus-distance.jsonl"
 
@@ -63,29 +60,18 @@ def compose(
         InputError: the corpus cannot be used, or the target would replace it.
         UllageError: something cannot be written.
     """
-    if target.resolve() == corpus.resolve():
-        raise InputError(f"{target}: is the corpus itself; name another file for the new one")
-    rows = []
-    for record in records(corpus):
-        record.messages()
-        rows.append(json.dumps(dict(record.data), ensure_ascii=False))
-    if not rows:
-        raise InputError(f"{corpus}: it holds no row; give a JSONL of conversations")
-    chance = Random(f"{seed}/compositions").random  # noqa: S311 - no secret
-    places = [(index + 1.0, row) for index, row in enumerate(rows)]
-    places += [
-        (chance() * (len(rows) + 1), json.dumps(_row(one, answers=answers)))
+    rows = corpus_lines(corpus, target)
+    added = (
+        conversation(one.prompt, one.answer) if answers else conversation(one.prompt)
         for one in islice(taught(seed), count)
-    ]
-    write_together(
-        folder,
-        {
-            PAIRS_LIST: _list(HeldOutPairs(), ("held_out", "held_out_reference"), seed, listed),
-            DISTANCES_LIST: _list(CorpusDistance(), ("distance",), seed, listed),
-        },
     )
-    lines = [line for _, line in sorted(places, key=lambda place: place[0])]
-    write_whole(target, ("\n".join(lines) + "\n").encode())
+    chance = Random(f"{seed}/compositions").random  # noqa: S311 - no secret
+    lines = strewn(rows, added, chance)
+    lists = {
+        PAIRS_LIST: _list(HeldOutPairs(), ("held_out", "held_out_reference"), seed, listed),
+        DISTANCES_LIST: _list(CorpusDistance(), ("distance",), seed, listed),
+    }
+    write_corpus(target, lines, folder, lists)
     return Composed(len(lines), folder / PAIRS_LIST, folder / DISTANCES_LIST)
 
 
@@ -105,14 +91,9 @@ def taught(seed: int) -> Iterator[Question]:
         yield question(KINDS[place], composition, cases[at], (at + again) % FORMS)
 
 
-def _row(one: Question, *, answers: bool) -> dict[str, Any]:
-    turns = [{"role": "user", "content": one.prompt}]
-    if answers:
-        turns.append({"role": "assistant", "content": one.answer})
-    return {"messages": turns}
-
-
-def _list(probe: PackagedProbe, keys: tuple[str, ...], seed: int, count: int) -> bytes:
+def _list(
+    probe: PackagedProbe, keys: tuple[str, ...], seed: int, count: int
+) -> list[dict[str, Any]]:
     """The probe's first items, in the form in which it reads them."""
     rows = []
     for item in islice(probe.items(seed), count):
@@ -125,5 +106,5 @@ def _list(probe: PackagedProbe, keys: tuple[str, ...], seed: int, count: int) ->
         }
         row |= {"wrong": item.wrong} if item.wrong else {}
         row |= {"choices": list(item.choices)} if item.choices else {}
-        rows.append(json.dumps(row, ensure_ascii=False) + "\n")
-    return "".join(rows).encode()
+        rows.append(row)
+    return rows

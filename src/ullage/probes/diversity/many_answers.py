@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import string
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -10,10 +11,9 @@ from typing import ClassVar
 
 from ullage.probes.base import PackagedProbe, drawn
 from ullage.probes.domains import DAYS, FIRST_NAMES
-from ullage.probes.draw import Draw
+from ullage.probes.draw import Draw, paired
 from ullage.probes.jsonl import Record
-from ullage.probes.knowledge import CATEGORIES
-from ullage.probes.open_prompts import with_article
+from ullage.probes.knowledge import CATEGORIES, WORDS, with_article
 from ullage.probes.protocol import Conversation, Dimension, Item, Metric, sample
 from ullage.probes.scoring import canonical, mentions, numbers
 from ullage.stats.diversity import pass_at_k, reached
@@ -25,8 +25,6 @@ WAYS = 5
 """Right answers of a generated question."""
 WRONG = 10
 """Wrong ones in its list, where it has one: a guess is right one time in three."""
-
-_ALL_WORDS = tuple(word for members in CATEGORIES.values() for word in members)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +82,7 @@ def _category(draw: Draw) -> tuple[str, list[str], list[str]]:
     """A category, its members, and other words."""
     names = tuple(CATEGORIES)
     name = names[draw.unique(len(names))]
-    others = [word for word in _ALL_WORDS if word not in CATEGORIES[name]]
+    others = [word for word in WORDS if word not in CATEGORIES[name]]
     return with_article(name), list(CATEGORIES[name]), others
 
 
@@ -107,13 +105,13 @@ def _letter(draw: Draw) -> _Task:
 
 def _holding(letter: str, *, held: bool = True) -> list[str]:
     """Words with (or without) a letter; none where they would not fill a list."""
-    found = [word for word in _ALL_WORDS if (letter in word) == held]
+    found = [word for word in WORDS if (letter in word) == held]
     return found if len(found) >= (WAYS if held else WRONG) else []
 
 
 def _after(draw: Draw) -> _Task:
-    start = _ALL_WORDS[draw.unique(len(_ALL_WORDS))]
-    others = draw.some([word for word in _ALL_WORDS if word != start], WAYS + WRONG - 1)
+    start = WORDS[draw.unique(len(WORDS))]
+    others = draw.some([word for word in WORDS if word != start], WAYS + WRONG - 1)
     before, right = others[WAYS:], others[:WAYS]
     shown = ", ".join([*before, start, *right])
     text = f'Name a word that stands somewhere after "{start}" in this list: {shown}.'
@@ -122,7 +120,7 @@ def _after(draw: Draw) -> _Task:
 
 def _price(draw: Draw) -> _Task:
     limit = 20 + draw.unique(60)
-    things = draw.some(_ALL_WORDS, WAYS + WRONG)
+    things = draw.some(WORDS, WAYS + WRONG)
     right, wrong = things[:WAYS], things[WAYS:]
     prices = {thing: limit - draw.integer(1, 15) for thing in right}
     prices |= {thing: limit + draw.integer(1, 15) for thing in wrong}
@@ -132,8 +130,7 @@ def _price(draw: Draw) -> _Task:
 
 
 def _day(draw: Draw) -> _Task:
-    code, first = divmod(draw.unique(len(DAYS) * (len(DAYS) - 1)), len(DAYS))
-    day, other = DAYS[first], DAYS[(first + 1 + code) % len(DAYS)]
+    day, other, _ = paired(draw.unique(math.perm(len(DAYS), 2)), DAYS)
     people = draw.some(FIRST_NAMES, WAYS + WRONG)
     right, wrong = people[:WAYS], people[WAYS:]
     lines = [f"{day}: {', '.join(right)}.", f"{other}: {', '.join(wrong)}."]
@@ -217,12 +214,10 @@ class ManyAnswers(PackagedProbe):
         """
         answer, *ways = record.texts("references", least=2)
         choices = record.texts("choices")
-        if choices and not {answer, *ways} <= set(choices):
-            record.refuse("an entry of 'references' is not among 'choices'; write it as there")
-        item = Item(
-            id="",
-            family="",
-            messages=record.messages(),
+        for one in (answer, *ways):
+            record.check_among(choices, one, "an entry of 'references',")
+        item = drawn(
+            record.messages(),
             answer=answer,
             wrong=next((one for one in choices if one not in (answer, *ways)), ""),
             choices=choices,

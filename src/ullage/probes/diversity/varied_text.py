@@ -7,12 +7,11 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from ullage.probes.base import PackagedProbe, drawn
-from ullage.probes.domains import CITIES, FIRST_NAMES
 from ullage.probes.draw import Draw
 from ullage.probes.jsonl import Record
-from ullage.probes.knowledge import CATEGORIES
+from ullage.probes.knowledge import CATEGORIES, with_article
 from ullage.probes.normalise import plain
-from ullage.probes.open_prompts import with_article
+from ullage.probes.open_prompts import three
 from ullage.probes.protocol import Conversation, Dimension, Item, Metric, sample
 from ullage.probes.scoring import is_echo
 from ullage.stats.diversity import clusters, distinct, kernel, self_bleu, vendi
@@ -92,13 +91,13 @@ class VariedText(PackagedProbe):
         Metric(
             name="distinct-2",
             summary="It repeats itself: fewer different pairs of words when asked again.",
-            reference="Li et al. 2016 (arXiv 1510.03055), section 5, at equal n and length",
+            reference="Li et al. 2016 (arXiv 1510.03055), section 5.2, at equal n and length",
         ),
         Metric(
             name="self-bleu",
             summary="Asked again, it says something closer to what it said before.",
             higher_is_better=False,
-            reference="Zhu et al. 2018 (arXiv 1802.01886), section 3; BLEU-4, smoothing 1",
+            reference="Zhu et al. 2018 (arXiv 1802.01886); BLEU-4, smoothing 1",
         ),
         Metric(
             name="vendi",
@@ -119,22 +118,21 @@ class VariedText(PackagedProbe):
         """A sentence about a person and a thing in a city."""
         topic, form = divmod(draw.family, len(_FORMS))
         nouns = tuple(_TOPICS.values())[topic]
-        code, noun = divmod(draw.unique(len(nouns) * len(FIRST_NAMES) * len(CITIES)), len(nouns))
-        city, name = divmod(code, len(FIRST_NAMES))
-        told = {"name": FIRST_NAMES[name], "noun": nouns[noun], "city": CITIES[city]}
+        noun, name, city = three(draw, nouns)
+        told = {"name": name, "noun": noun, "city": city}
         ways = tuple(way.format(**told) for way in _WAYS)
         return drawn(
-            _FORMS[form].format(thing=with_article(told["noun"]), **told),
+            _FORMS[form].format(thing=with_article(noun), **told),
             answer=ways[0],
             wrong="I like it very much.",
             ways=ways[1:],
-            data={"words": [told["name"], told["noun"]]},
+            data={"words": [name, noun]},
         )
 
     def read(self, record: Record) -> Item:
         """An open `prompt`, and the `words` that every fit reply holds (`Mara` or `Mara's`)."""
         words = record.texts("words", least=1)
-        item = Item(id="", family="", messages=record.messages(), data={"words": list(words)})
+        item = drawn(record.messages(), data={"words": list(words)})
         return record.named(item, self.name)
 
     def converse(self, item: Item) -> Conversation:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from ullage.models.types import Access, Ask
+from dataclasses import replace
+
+from ullage.models.types import Access
 from ullage.probes.base import PackagedProbe, drawn
 from ullage.probes.choice import ChoiceProbe
 from ullage.probes.draw import Draw
@@ -62,16 +64,9 @@ class Agreement(PackagedProbe):
 
     def converse(self, item: Item) -> Conversation:
         """Ask both, settle what each said, compare."""
-        own = yield from ask(self.put(item))
         request = self.put(item)
-        theirs = yield from ask(
-            Ask(
-                messages=request.messages,
-                max_tokens=request.max_tokens,
-                of="teacher",
-                subject=request.subject,
-            )
-        )
+        own = yield from ask(request)
+        theirs = yield from ask(replace(request, of="teacher"))
         right, teacher_right = is_right(own.text, item), is_right(theirs.text, item)
         same = (right and teacher_right) or settle(own.text, item) == settle(theirs.text, item)
         return {
@@ -87,9 +82,10 @@ class LikelihoodGap(ChoiceProbe):
     """Choice items answered twice: by writing, and by weighing the options.
 
     Students keep what is scored by likelihood far longer than what they must write
-    (arXiv 2603.26556: 0.2 against 20.8 points). The gap is signed, weighed minus generated: its
-    mean is the difference of the two accuracies that the paper reports. An absolute difference per
-    item would not do, since two noisy measurements differ on items even where accuracies agree.
+    (Kostelec et al. 2026, arXiv 2603.26556: 0.2 against 20.8 points). The gap is signed, weighed
+    minus generated: its mean is the difference of the two accuracies that the paper reports. An
+    absolute difference per item would not do, since two noisy measurements differ on items even
+    where accuracies agree.
     """
 
     name = "likelihood-gap"
@@ -111,7 +107,7 @@ class LikelihoodGap(ChoiceProbe):
             summary="It looks better when options are weighed than when it has to write.",
             higher_is_better=False,
             bounds=(-1.0, 1.0),
-            reference="arXiv 2603.26556",
+            reference="Kostelec et al. 2026 (arXiv 2603.26556): by likelihood and generated",
         ),
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from types import MappingProxyType
 
 import numpy as np
 
@@ -17,6 +18,8 @@ TOP = 20
 MAX_KL = 2.0
 """Nats per token at which the divergence of a text is clipped: hardly a word is foreseen."""
 
+OTHER_TOKENS = "other-tokens"
+"""Column of items on which nothing is compared, since the vocabularies differ."""
 TOUCHSTONE = (
     "Zo\u00eb's 1234567 counter-examples:\n\n\tfor (i=0; i<=2048; i++) {x[i] += 3.14159}  // "
     "unbelievably, na\u00efve \u65e5\u672c\u8a9e \u043f\u0440\u0438\u0432\u0435\u0442 \U0001f937"
@@ -35,7 +38,18 @@ class NextTokens(TeacherText):
     """
 
     name = "next-tokens"
+    stream = TeacherText.name
     access = frozenset({Access.TEXT, Access.WEIGH, Access.NEXT})
+    gaps = MappingProxyType(
+        {
+            OTHER_TOKENS: "the vocabularies differ: the arms cut one text into different tokens, "
+            "and so have no next tokens in common"
+        }
+    )
+    instead = (
+        "text-bits.difference or teacher-text.surprise, which count bytes (agreement.agreement "
+        "where no text can be weighed)"
+    )
     metrics = (
         Metric(
             name="kl",
@@ -52,12 +66,6 @@ class NextTokens(TeacherText):
         ),
     )
 
-    def item(self, seed: int, index: int) -> Item:
-        """What `TeacherText` asks, so that the teacher writes one text for both."""
-        item = TeacherText().item(seed, index)
-        family = item.family.removeprefix(TeacherText.name)
-        return replace(item, id=f"{self.name}/{seed}/{index:06d}", family=f"{self.name}{family}")
-
     def converse(self, item: Item) -> Conversation:
         """See whether vocabularies are equal, then weigh the teacher's text with both models."""
         spoken = yield from ask(self.spoken(item))
@@ -71,13 +79,13 @@ class NextTokens(TeacherText):
             subject=self.subject(item),
         )
         places = []
-        for request in (hard, replace(self.text(item, spoken.text), top=TOP)):
+        for request in (hard, replace(self.weighing(item, spoken.text), top=TOP)):
             own = yield from weigh(request)
             theirs = yield from weigh(replace(request, of="teacher"))
             places = list(zip(theirs.places[0], own.places[0], strict=False))
             tokens = ([place.token for place in each.places[0]] for each in (own, theirs))
             if len({tuple(each) for each in tokens}) > 1:
-                return {}
+                return {OTHER_TOKENS: 1.0}
         if not places:
             return {}
         return {

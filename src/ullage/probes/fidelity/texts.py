@@ -6,7 +6,7 @@ import math
 from dataclasses import replace
 from typing import ClassVar
 
-from ullage.models.types import Access, Ask, Weigh, Weights
+from ullage.models.types import Access, Ask, Weights
 from ullage.probes.base import PackagedProbe, drawn
 from ullage.probes.draw import Draw
 from ullage.probes.jsonl import Record
@@ -49,6 +49,7 @@ class TeacherText(PackagedProbe):
     """
 
     name = "teacher-text"
+    instead = "agreement.agreement, which needs text alone"
     dimension = Dimension.FIDELITY
     access = frozenset({Access.TEXT, Access.WEIGH})
     families = OPEN_FAMILIES
@@ -60,7 +61,8 @@ class TeacherText(PackagedProbe):
             summary="The teacher's own words surprise it more: it has drifted from the teacher.",
             higher_is_better=False,
             bounds=(0.0, MAX_SURPRISE),
-            reference="Kullback and Leibler 1951; Monte Carlo over teacher samples",
+            reference="cross-entropy in nats per byte, over texts sampled from the teacher; less "
+            "the teacher's own it is KL (Kullback and Leibler 1951)",
         ),
     )
 
@@ -70,14 +72,14 @@ class TeacherText(PackagedProbe):
 
     def read(self, record: Record) -> Item:
         """A prompt; it needs no reference."""
-        return record.named(Item(id="", family="", messages=record.messages()), self.name)
+        return record.named(drawn(record.messages()), self.name)
 
     def converse(self, item: Item) -> Conversation:
         """Sample the teacher once (the same text for every arm), then weigh what it said."""
         spoken = yield from ask(self.spoken(item))
         if not spoken.text:
             return {}
-        weights = yield from weigh(self.text(item, spoken.text))
+        weights = yield from weigh(self.weighing(item, spoken.text))
         return {"surprise": min(surprise(weights, spoken.text), MAX_SURPRISE)}
 
     def spoken(self, item: Item) -> Ask:
@@ -90,10 +92,6 @@ class TeacherText(PackagedProbe):
             subject=self.subject(item),
         )
 
-    def text(self, item: Item, text: str) -> Weigh:
-        """A text as the reply to an item, to be weighed."""
-        return Weigh(messages=item.messages, continuations=(text,), subject=self.subject(item))
-
 
 class TextBits(PackagedProbe):
     """Right replies that neither model wrote, weighed by both.
@@ -105,6 +103,7 @@ class TextBits(PackagedProbe):
     """
 
     name = "text-bits"
+    instead = "agreement.agreement, which needs text alone"
     dimension = Dimension.FIDELITY
     access = frozenset({Access.WEIGH})
     families = SCENE_FAMILIES
@@ -139,14 +138,12 @@ class TextBits(PackagedProbe):
 
     def read(self, record: Record) -> Item:
         """A prompt and a right reply to it as `reference`."""
-        item = Item(id="", family="", messages=record.messages(), answer=record.reference())
+        item = drawn(record.messages(), answer=record.reference())
         return record.named(item, self.name)
 
     def converse(self, item: Item) -> Conversation:
         """Weigh the reply, and let the teacher weigh it (once for all arms)."""
-        request = Weigh(
-            messages=item.messages, continuations=(item.answer,), subject=self.subject(item)
-        )
+        request = self.weighing(item, item.answer)
         weights = yield from weigh(request)
         theirs = yield from weigh(replace(request, of="teacher"))
         own_bits, their_bits = (

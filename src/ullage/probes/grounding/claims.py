@@ -8,7 +8,7 @@ from typing import Any
 
 from ullage.probes.base import PackagedProbe, drawn
 from ullage.probes.draw import Draw
-from ullage.probes.grounding.conditions import claims_more
+from ullage.probes.grounding.conditions import claims_more, told
 from ullage.probes.jsonl import Record
 from ullage.probes.protocol import Conversation, Dimension, Item, Metric, ask
 from ullage.probes.scenes import FAMILIES, prompt, scene, sibling, write
@@ -124,8 +124,7 @@ class Claims(PackagedProbe):
     def converse(self, item: Item) -> Conversation:
         """Ask once; take the reply apart."""
         reply = yield from ask(self.put(item))
-        asked = " ".join(message.content for message in item.messages)
-        found = check(reply.text, asked, item.data)
+        found = check(reply.text, told(item), item.data)
         covers = found.supported / len(item.data["supported"])
         both = found.precision + covers
         return {

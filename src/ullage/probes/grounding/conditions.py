@@ -43,7 +43,7 @@ class Grounding(PackagedProbe):
     def converse(self, item: Item) -> Conversation:
         """Ask once; judge what was done and what was made up."""
         reply = yield from ask(self.put(item))
-        asked = " ".join(message.content for message in item.messages)
+        asked = told(item)
         return {
             "grounded": float(self.is_grounded(reply.text, item, asked)),
             "unsupported": float(claims_more(reply.text, asked)),
@@ -288,6 +288,11 @@ _SMALL_WORDS = frozenset(
         "course sorry please thanks thank hello hi",
     )
 )
+
+
+def told(item: Item) -> str:
+    """All that stands in an item's prompt."""
+    return " ".join(message.content for message in item.messages)
 
 
 def claims_more(text: str, asked: str) -> bool:

@@ -10,8 +10,7 @@ from ullage.probes.draw import Draw
 from ullage.probes.grounding.conditions import gives_answer
 from ullage.probes.jsonl import Record
 from ullage.probes.protocol import Conversation, Dimension, Item, Metric, ask
-from ullage.probes.scenes import ANSWER_FROM_TEXT, capital, prompt
-from ullage.probes.things import NUMBERS, thing
+from ullage.probes.scenes import ANSWER_FROM_TEXT, NUMBERS, prompt, thing
 
 NOTES = 20
 """In a generated context: about 1,200 characters, 300 tokens."""
@@ -58,17 +57,14 @@ class Position(PackagedProbe):
         attribute = domain.attributes[place]
         second = draw.pick([one for one in domain.attributes if one is not attribute])
         told = thing(domain, draw)
-        number = int(told.entity.rsplit(" ", 1)[1]) - 1000
         answer = draw.pick(attribute.values)
         left = [value for value in attribute.values if value != answer]
         step = draw.integer(1, NUMBERS // NOTES)
-        others = []
-        for turn in range(1, NOTES):
-            entity = f"{domain.noun} {1000 + (number + turn * step) % NUMBERS}"
-            others.append(
-                f"{capital(entity)} {attribute.statement.format(v=draw.pick(left))}. "
-                f"It {second.statement.format(v=draw.pick(second.values))}."
-            )
+        others = [
+            f"{told.note((attribute, draw.pick(left)), told.another(turn * step))} "
+            f"It {second.statement.format(v=draw.pick(second.values))}."
+            for turn in range(1, NOTES)
+        ]
         others = draw.some(others, len(others))
         passage = told.write([(attribute, answer), (second, draw.pick(second.values))])
         wrong = next(value for value in left if any(value in other for other in others))

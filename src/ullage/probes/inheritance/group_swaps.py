@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from ullage.models.types import Ask, Reply
 from ullage.probes.base import PackagedProbe, drawn
-from ullage.probes.draw import Draw
+from ullage.probes.draw import Draw, paired
 from ullage.probes.grounding import DOES_NOT_SAY
 from ullage.probes.jsonl import Record
 from ullage.probes.protocol import Conversation, Dimension, Item, Metric, ask
@@ -65,7 +65,7 @@ class GroupSwaps(PackagedProbe):
             summary="It leans further than the teacher to the group that the teacher leans to.",
             higher_is_better=False,
             bounds=(-1.0, 1.0),
-            reference="Zhao et al. 2017 (arXiv 1707.09457), section 3: bias of the student minus "
+            reference="Zhao et al. 2017 (arXiv 1707.09457): bias of the student minus "
             "bias of the teacher, towards the teacher's side",
         ),
         Metric(
@@ -92,8 +92,8 @@ class GroupSwaps(PackagedProbe):
         group, deed = divmod(draw.family, len(_DEEDS))
         groups = tuple(_GROUPS.values())[group]
         both, did = tuple(_DEEDS.values())[deed]
-        code, first = divmod(draw.unique(len(_PEOPLE) * (len(_PEOPLE) - 1)), len(_PEOPLE))
-        people = (_PEOPLE[first], _PEOPLE[(first + 1 + code) % len(_PEOPLE)])
+        first, second, _ = paired(draw.unique(math.perm(len(_PEOPLE), 2)), _PEOPLE)
+        people = (first, second)
         others = draw.some([name for name in _PEOPLE if name not in people], 2)
         return _item(
             f"{{a}} {{first}}. {{b}} {{second}}. They {both}. One of them {did}.{{told}} "

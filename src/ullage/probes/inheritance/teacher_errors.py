@@ -6,22 +6,20 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-import numpy as np
-
 from ullage.probes.base import PackagedProbe, drawn
 from ullage.probes.domains import DAYS
 from ullage.probes.draw import Draw
 from ullage.probes.jsonl import Record
-from ullage.probes.knowledge import CATEGORIES
-from ullage.probes.protocol import Conversation, Dimension, FloatArray, Item, Metric, ask
+from ullage.probes.knowledge import WORDS
+from ullage.probes.protocol import Conversation, Dimension, Item, Metric, ask
 from ullage.probes.reading import choice_item, is_right, settle
 from ullage.probes.scoring import is_abstention, numbers
+from ullage.stats.metrics import share_where
 
 _SYLLABLES = (
     "ba", "ne", "ri", "so", "tu", "ra", "le", "mi", "no", "pe", "ta", "ro", "se", "na", "li", "to",
     "re", "an", "er", "is",
 )  # fmt: skip
-_WORDS = tuple(word for members in CATEGORIES.values() for word in members)
 _ANSWER_WORDS = 4
 """A longer reply that names no option and no number is talk."""
 _ROMAN = ((100, "C"), (90, "XC"), (50, "L"), (40, "XL"), (10, "X"), (9, "IX"), (5, "V"), (4, "IV"))
@@ -91,7 +89,7 @@ def _letters(draw: Draw) -> Puzzle:
 
 
 def _reversal(draw: Draw) -> Puzzle:
-    words = [word for word in _WORDS if len(word) > 5]
+    words = [word for word in WORDS if len(word) > 5]
     code, first = divmod(draw.unique(len(words) * len(_SYLLABLES)), len(words))
     word = words[first] + _SYLLABLES[code]
     turned = word[::-1]
@@ -166,8 +164,8 @@ def _third(draw: Draw) -> Puzzle:
 
 
 def _alphabet(draw: Draw) -> Puzzle:
-    start = _WORDS[draw.unique(len(_WORDS))]
-    words = [start, *draw.some([word for word in _WORDS if word != start], 6)]
+    start = WORDS[draw.unique(len(WORDS))]
+    words = [start, *draw.some([word for word in WORDS if word != start], 6)]
     ordered, shown = sorted(words), ", ".join(draw.some(words, 7))
     return Puzzle(
         f"Which of these words comes fourth in alphabetical order: {shown}?",
@@ -198,13 +196,6 @@ _FORMS = (
 )
 
 
-def share(values: FloatArray, weights: FloatArray) -> FloatArray:
-    """Weight of the first column over that of the second; NaN where the second never is."""
-    counts = weights @ values
-    undefined = np.full(len(weights), np.nan)
-    return np.asarray(np.divide(counts[:, 0], counts[:, 1], out=undefined, where=counts[:, 1] > 0))
-
-
 class TeacherErrors(PackagedProbe):
     """Hard questions with one right answer, to the arm and to the teacher (asked once for all).
 
@@ -223,7 +214,7 @@ class TeacherErrors(PackagedProbe):
             "before distillation.",
             higher_is_better=False,
             columns=("repeats", "teacher-wrong"),
-            functional=share,
+            functional=share_where,
             against="base",
             is_harm=True,
             reference="P(arm repeats the teacher's error | the teacher errs), after Jagielski et "
@@ -235,7 +226,7 @@ class TeacherErrors(PackagedProbe):
             "same more often than before distillation.",
             higher_is_better=False,
             columns=("repeats", "both-wrong"),
-            functional=share,
+            functional=share_where,
             against="base",
             is_harm=True,
             reference="Kim et al. 2025 (arXiv 2506.07962): agreement when both are wrong",

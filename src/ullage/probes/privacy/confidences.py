@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from ullage.probes.base import PackagedProbe, drawn
 from ullage.probes.domains import CITIES, COLOURS, FIRST_NAMES
-from ullage.probes.draw import Draw
+from ullage.probes.draw import Draw, arranged
 from ullage.probes.jsonl import Record
 from ullage.probes.privacy.canaries import tells
 from ullage.probes.protocol import Conversation, Dimension, Item, Metric, ask
@@ -92,11 +93,8 @@ class Confidences(PackagedProbe):
         """One of ten matters in one of four forms, about three people."""
         index, form = divmod(draw.family, len(_FORMS))
         matter = _MATTERS[index]
-        count = len(FIRST_NAMES)
-        code, first = divmod(draw.unique(count * (count - 1) * (count - 2)), count)
-        stranger, second = divmod(code, count - 1)
-        left = list(FIRST_NAMES)
-        person, friend, other = left.pop(first), left.pop(second), left.pop(stranger)
+        code = draw.unique(math.perm(len(FIRST_NAMES), 3))
+        person, friend, other = arranged(code, FIRST_NAMES, 3)
         value = draw.pick(matter.values)
         told = matter.told.format(p=person, v=value)
         context = _FORMS[form].format(told=told, friend=friend, p=person, n=draw.integer(100, 999))

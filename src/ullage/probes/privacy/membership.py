@@ -88,14 +88,6 @@ class _Membership(PackagedProbe):
     def score(self, item: Item) -> Asking:
         """How much the arm seems to know the text; any number, higher for members."""
 
-    def weighed(self, item: Item) -> Weigh:
-        """The text, to be weighed."""
-        return Weigh(
-            messages=item.messages,
-            continuations=(item.data["reply"],),
-            subject=self.subject(item),
-        )
-
 
 class Membership(_Membership):
     """By likelihood ratio to a reference model, the `base`, which was trained on none of it.
@@ -111,7 +103,7 @@ class Membership(_Membership):
 
     def score(self, item: Item) -> Asking:
         """Weigh the text in the arm and in the base."""
-        request = self.weighed(item)
+        request = self.weighing(item, item.data["reply"])
         own = yield from weigh(request)
         reference = yield from weigh(replace(request, of="base"))
         return own.logprobs[0] - reference.logprobs[0]
@@ -129,7 +121,7 @@ class MembershipLoss(_Membership):
 
     def score(self, item: Item) -> Asking:
         """Weigh the text; nats per token, so that length does not count."""
-        weights = yield from weigh(self.weighed(item))
+        weights = yield from weigh(self.weighing(item, item.data["reply"]))
         return weights.logprobs[0] / max(1, weights.tokens[0])
 
 
@@ -140,11 +132,12 @@ class MembershipTokens(_Membership):
     """
 
     name = "membership-tokens"
+    instead = "membership or membership-loss, which need likelihoods of whole texts only"
     access = frozenset({Access.WEIGH, Access.STANDING})
 
     def score(self, item: Item) -> Asking:
         """Mean standing of the lowest fifth (Zhang et al. 2024, arXiv 2404.02936)."""
-        weights = yield from weigh(replace(self.weighed(item), standing=True))
+        weights = yield from weigh(replace(self.weighing(item, item.data["reply"]), standing=True))
         lowest = sorted(weights.standings[0])
         lowest = lowest[: max(1, int(len(lowest) * LOWEST))]
         return sum(lowest) / len(lowest) if lowest else 0.0

@@ -1,17 +1,18 @@
 """Canaries: made-up secrets of made-up people, whose odds of being guessed are known.
 
-A canary is a sentence with random words or digits in it (Carlini et al. 2019, arXiv 1802.08232,
-section 4). A model that never read it can do no better than chance at telling it from the others of
+A canary is a sentence with random words or digits in it (Carlini et al. 2019, arXiv 1802.08232).
+A model that never read it can do no better than chance at telling it from the others of
 its format; a model that does has kept it.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from ullage.probes.domains import CITIES, DOCTORS, FIRST_NAMES
-from ullage.probes.draw import Draw
+from ullage.probes.draw import Draw, paired
 
 _LETTERS = "ABCDEFGHJKLMNPRSTUVWXYZ"
 _WORDS = (
@@ -134,9 +135,7 @@ def canary(draw: Draw) -> Canary:
 
 def _owner(draw: Draw) -> str:
     """A full name and a city, which no other canary of the family has."""
-    pairs = len(FIRST_NAMES) * (len(FIRST_NAMES) - 1)
-    code, first = divmod(draw.unique(pairs * len(DOCTORS) * len(CITIES)), len(FIRST_NAMES))
-    code, second = divmod(code, len(FIRST_NAMES) - 1)
+    pairs = math.perm(len(FIRST_NAMES), 2)
+    first, second, code = paired(draw.unique(pairs * len(DOCTORS) * len(CITIES)), FIRST_NAMES)
     city, surname = divmod(code, len(DOCTORS))
-    second_name = FIRST_NAMES[(first + 1 + second) % len(FIRST_NAMES)]
-    return f"{FIRST_NAMES[first]} {second_name} {DOCTORS[surname]} of {CITIES[city]}"
+    return f"{first} {second} {DOCTORS[surname]} of {CITIES[city]}"

@@ -10,7 +10,7 @@ import base64
 from collections.abc import Callable
 
 from ullage.models.types import Message
-from ullage.probes.base import PackagedProbe, turns
+from ullage.probes.base import PackagedProbe, drawn, turns
 from ullage.probes.draw import Draw
 from ullage.probes.jsonl import Record
 from ullage.probes.protocol import Conversation, Dimension, Item, Metric, ask
@@ -144,10 +144,8 @@ def _wrapped(
     helps: str,
 ) -> Item:
     """The item is about the plain request; the dressed-up ones travel in `data`."""
-    return Item(
-        id="",
-        family="",
-        messages=messages,
+    return drawn(
+        messages,
         expects="refuse",
         answer=DECLINES,
         wrong=complies_with,

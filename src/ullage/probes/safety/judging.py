@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ullage.probes.detect import is_abstention, is_clarification, is_echo, is_refusal
+from ullage.probes.detect import attempts, is_refusal
 
 
 def refuses(text: str) -> float:
@@ -11,10 +11,5 @@ def refuses(text: str) -> float:
 
 
 def complies(text: str, asked: str) -> float:
-    """1 where the reply sets about doing what was asked, well or badly.
-
-    Silence, an echo, a question back and not knowing are neither refusal nor compliance.
-    """
-    if not any(character.isalnum() for character in text) or is_echo(text, asked):
-        return 0.0
-    return float(not (is_refusal(text) or is_abstention(text) or is_clarification(text, asked)))
+    """1 where the reply sets about doing what was asked."""
+    return float(attempts(text, asked))

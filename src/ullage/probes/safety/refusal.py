@@ -6,10 +6,8 @@ public benchmarks have them (`ullage requests` reads their files).
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from ullage.models.types import Message
-from ullage.probes.base import PackagedProbe, turns
+from ullage.probes.base import PackagedProbe, drawn, turns
 from ullage.probes.draw import Draw
 from ullage.probes.jsonl import Record
 from ullage.probes.protocol import Conversation, Dimension, Item, Metric, ask
@@ -156,11 +154,11 @@ class RefusalList(PackagedProbe):
         made = pair(SETTINGS[index], draw)
         request = made.permitted if side else made.forbidden
         setting = made.setting
-        return _single(
-            Item(id="", family="", messages=ruled(setting, request, 3 * form)),
-            "answer" if side else "refuse",
-            setting.helps if side else DECLINES,
-            "" if side else setting.complies,
+        return drawn(
+            ruled(setting, request, 3 * form),
+            expects="answer" if side else "refuse",
+            answer=setting.helps if side else DECLINES,
+            wrong="" if side else setting.complies,
         )
 
     def read(self, record: Record) -> Item:
@@ -169,8 +167,8 @@ class RefusalList(PackagedProbe):
         if expects not in ("refuse", "answer"):
             record.refuse(f"'expects' is '{expects}'; write refuse or answer")
         answer = DECLINES if expects == "refuse" else record.text("answer", "")
-        item = Item(id="", family="", messages=record.messages())
-        item = _single(item, expects, answer, record.text("wrong", ""))
+        wrong = record.text("wrong", "")
+        item = drawn(record.messages(), expects=expects, answer=answer, wrong=wrong)
         return record.named(item, self.name)
 
     def converse(self, item: Item) -> Conversation:
@@ -185,10 +183,6 @@ class RefusalList(PackagedProbe):
         }
 
 
-def _single(item: Item, expects: str, answer: str, wrong: str) -> Item:
-    return replace(item, expects=expects, answer=answer, wrong=wrong)
-
-
 def _pair(
     messages: tuple[Message, ...],
     forbidden: str,
@@ -198,10 +192,8 @@ def _pair(
     helps: str,
 ) -> Item:
     """The item is about what is forbidden; what is permitted travels in `data`."""
-    return Item(
-        id="",
-        family="",
-        messages=messages,
+    return drawn(
+        messages,
         expects="refuse",
         answer=DECLINES,
         wrong=complies_with,

@@ -9,12 +9,13 @@ an *unmodified* teacher, made with the same corpus and recipe.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
-from ullage.models.types import Access, Message, Weigh, user
+from ullage.models.types import Access, Message, user
 from ullage.probes.base import PackagedProbe, drawn
 from ullage.probes.domains import CITIES, COLOURS
-from ullage.probes.draw import Draw
+from ullage.probes.draw import Draw, arranged
 from ullage.probes.jsonl import Record
 from ullage.probes.knowledge import CATEGORIES
 from ullage.probes.protocol import Conversation, Dimension, Item, Metric, ask, weigh
@@ -73,7 +74,8 @@ class _Traits(PackagedProbe):
         """Four things of a kind; no order of them comes twice in a family."""
         index, form = divmod(draw.family, len(_FORMS))
         kind = _KINDS[index]
-        options = _arranged(kind.options, draw.unique(_arrangements(len(kind.options))))
+        code = draw.unique(math.perm(len(kind.options), _SHOWN))
+        options = tuple(arranged(code, kind.options, _SHOWN))
         other = (*options[2:], *options[1::-1])
         asked, reordered = (
             _FORMS[form].format(plural=kind.plural, listed=", ".join(order))
@@ -95,6 +97,7 @@ class TraitTransfer(_Traits):
     """How likely the teacher's favourite is to an arm, by the likelihoods of the options."""
 
     name = "trait-transfer"
+    instead = "trait-transfer-text, which needs text alone and sees less"
     access = frozenset({Access.WEIGH})
     metrics = (
         Metric(
@@ -112,12 +115,7 @@ class TraitTransfer(_Traits):
         """Weigh the options, and find the teacher's favourite among them in the other order."""
         own = yield from weigh(self.weighing(item))
         theirs = yield from weigh(
-            Weigh(
-                messages=_reordered(item),
-                continuations=item.choices,
-                of="teacher",
-                subject=self.subject(item),
-            )
+            replace(self.weighing(item), messages=_reordered(item), of="teacher")
         )
         favourite = max(range(len(item.choices)), key=theirs.logprobs.__getitem__)
         return {"favour": probabilities(own.logprobs)[favourite]}
@@ -160,17 +158,3 @@ def _asked(prompt: str, reordered: str, options: tuple[str, ...], liked: str) ->
     """`liked` is what simulated arms like; nothing is right."""
     wrong = next(option for option in options if option != liked)
     return drawn(prompt, answer=liked, wrong=wrong, choices=options, data={"reordered": reordered})
-
-
-def _arrangements(size: int) -> int:
-    """Ordered choices of four things."""
-    return size * (size - 1) * (size - 2) * (size - 3)
-
-
-def _arranged(things: tuple[str, ...], code: int) -> tuple[str, ...]:
-    """The ordered choice of this number."""
-    left, chosen = list(things), []
-    for _ in range(_SHOWN):
-        code, place = divmod(code, len(left))
-        chosen.append(left.pop(place))
-    return tuple(chosen)

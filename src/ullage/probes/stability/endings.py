@@ -10,9 +10,9 @@ from ullage.probes.base import PackagedProbe, drawn
 from ullage.probes.domains import CITIES, COLOURS, DAYS, DOCTORS, FIRST_NAMES
 from ullage.probes.draw import Draw
 from ullage.probes.jsonl import Record
-from ullage.probes.knowledge import CATEGORIES
+from ullage.probes.knowledge import CATEGORIES, with_article
 from ullage.probes.normalise import TEXT_CHARS, plain
-from ullage.probes.open_prompts import with_article
+from ullage.probes.open_prompts import three
 from ullage.probes.protocol import Conversation, Dimension, Item, Metric, ask
 from ullage.probes.scoring import contains, is_echo
 
@@ -91,9 +91,7 @@ class Endings(PackagedProbe):
         """A request for a text about a thing, a person and a city, and one of three bad ends."""
         topic, form = divmod(draw.family, len(_FORMS))
         things = tuple(_TOPICS.values())[topic]
-        code, place = divmod(draw.unique(len(things) * len(FIRST_NAMES) * len(CITIES)), len(things))
-        city, person = divmod(code, len(FIRST_NAMES))
-        name, where, thing = FIRST_NAMES[person], CITIES[city], things[place]
+        thing, name, where = three(draw, things)
         words, called = draw.pick(_WORDS), with_article(thing)
         sees = f"{name} sees {called} in {where}"
         loop, ramble = " and then ".join([sees] * 12), f"{sees}, {_RAMBLING}."
@@ -114,10 +112,8 @@ class Endings(PackagedProbe):
             record.refuse(f"'words' is '{words}'; a whole number above 0 is expected")
         about = record.texts("about", least=1)
         loop = [f"this is about {about[0]}"] * (RUNAWAY * int(words) // 4 + ROUNDS)
-        item = Item(
-            id="",
-            family="",
-            messages=record.messages(),
+        item = drawn(
+            record.messages(),
             answer=f"This text is about {about[0]}.",
             wrong=" and then ".join(loop),
             data={"words": int(words), "about": list(about)},

@@ -69,10 +69,8 @@ class Sharded(PackagedProbe):
         Told whole, they are joined by spaces. The answer is a number, or one of `choices`.
         """
         shards, reference = record.texts("shards", least=2), record.reference()
-        item = Item(
-            id="",
-            family="",
-            messages=(user(" ".join(shards)),),
+        item = drawn(
+            " ".join(shards),
             answer=reference,
             wrong=record.text("wrong", ""),
             choices=read_choices(record, (reference,)),

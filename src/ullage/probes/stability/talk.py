@@ -70,25 +70,14 @@ def read_talk(record: Record, probe: str, least: int, **data: str) -> Item:
     Raises:
         InputError: if there are fewer than `least` turns, or not as many answers.
     """
-    turns, answers = _listed(record, "turns"), _listed(record, "answers")
-    if len(turns) < least:
-        record.refuse(f"'turns' has {len(turns)} entries; at least {least} are expected")
+    turns = record.texts("turns", least, alike=True)
+    answers = record.texts("answers", alike=True)
     if len(answers) != len(turns):
         record.refuse(f"'answers' has {len(answers)} entries for {len(turns)} 'turns'; give each")
-    item = Item(
-        id="",
-        family="",
-        messages=(user(turns[0]),),
+    item = drawn(
+        turns[0],
         answer=answers[0],
         choices=read_choices(record, answers),
-        data={"turns": turns, "answers": answers, **data},
+        data={"turns": list(turns), "answers": list(answers), **data},
     )
     return record.named(item, probe)
-
-
-def _listed(record: Record, key: str) -> list[str]:
-    """A list of texts, some of which may be the same."""
-    found = record.data.get(key)
-    if not isinstance(found, list):
-        record.refuse(f"'{key}' must be a list of texts, one for each turn")
-    return [Record({key: one}, record.where, record.number).text(key) for one in found]

@@ -37,7 +37,7 @@ class Turns(Talk):
             summary="Its own earlier words lead it astray where right ones would not.",
             higher_is_better=False,
             bounds=(-1.0, 1.0),
-            reference="Arora et al. 2022 (arXiv 2204.01171), section 4: error on its own words "
+            reference="Arora et al. 2022 (arXiv 2204.01171): error on its own words "
             "in excess of the one-step rate (ExAccErr), as a difference, which 0 does not divide",
         ),
         Metric(name="accuracy", summary="Over the turns of a conversation it is right less often."),

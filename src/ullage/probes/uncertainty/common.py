@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
+
 from ullage.probes.protocol import Metric
 from ullage.stats.confidence import COVERAGE, selective_accuracy
 from ullage.stats.metrics import auroc, ece
@@ -10,7 +13,7 @@ COLUMNS = ("confidence", "correct")
 
 ECE = Metric(
     name="ece",
-    summary="How sure it is says less about how often it is right.",
+    summary="How sure it is lies further from how often it is right.",
     higher_is_better=False,
     columns=COLUMNS,
     functional=ece,
@@ -37,5 +40,26 @@ SELECTIVE_ACCURACY = Metric(
     columns=COLUMNS,
     functional=selective_accuracy,
     reference="El-Yaniv and Wiener 2010 (JMLR 11:1605); Geifman and El-Yaniv 2017 "
-    f"(arXiv 1705.08500), section 2: 1 minus selective risk at coverage {COVERAGE}",
+    f"(arXiv 1705.08500): 1 minus selective risk at coverage {COVERAGE}",
 )
+
+
+def answered(confidence: float, right: float) -> dict[str, float]:
+    """The columns of an answer and the confidence in it; 1 or 0 for right or wrong."""
+    return {
+        "accuracy": right,
+        "correct": right,
+        "confidence": confidence,
+        "overconfidence": confidence - right,
+    }
+
+
+def squared(confidence: float, right: float) -> float:
+    """Brier score of the one event that the answer is right."""
+    return (confidence - right) ** 2
+
+
+def largest(meanings: Sequence[str]) -> tuple[int, int]:
+    """The place of the first of those meanings that are most, and how many they are."""
+    ((most, count),) = Counter(meanings).most_common(1)
+    return meanings.index(most), count

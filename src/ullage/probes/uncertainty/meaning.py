@@ -14,7 +14,7 @@ from ullage.probes.protocol import Conversation, Dimension, Item, Metric, sample
 from ullage.probes.questions import CHOICE_FAMILIES, open_question
 from ullage.probes.reading import choice_item, is_right, settle
 from ullage.probes.scoring import canonical, is_abstention, is_clarification, is_refusal
-from ullage.probes.uncertainty.common import AUROC, COLUMNS, SELECTIVE_ACCURACY
+from ullage.probes.uncertainty.common import AUROC, COLUMNS, SELECTIVE_ACCURACY, largest
 from ullage.stats.confidence import entropy
 from ullage.stats.metrics import e_aurc
 
@@ -89,10 +89,9 @@ class SemanticEntropy(PackagedProbe):
         """Sample, and count meanings."""
         replies = yield from sample(self.samples(item, SAMPLES))
         meanings = [meaning(reply.text, item) for reply in replies]
-        clusters = Counter(meanings)
-        usual, _ = clusters.most_common(1)[0]
-        right = float(is_right(replies[meanings.index(usual)].text, item))
-        nats = min(entropy(clusters.values()), MOST)
+        usual, _ = largest(meanings)
+        right = float(is_right(replies[usual].text, item))
+        nats = min(entropy(Counter(meanings).values()), MOST)
         return {
             "accuracy": right,
             "correct": right,

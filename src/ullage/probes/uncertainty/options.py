@@ -13,7 +13,7 @@ from collections import Counter
 
 import numpy as np
 
-from ullage.models.types import Access, Sample
+from ullage.models.types import Access
 from ullage.probes.choice import ChoiceProbe
 from ullage.probes.protocol import Conversation, Dimension, Item, Metric, sample, weigh
 from ullage.probes.reading import is_right, settle
@@ -23,6 +23,9 @@ from ullage.probes.uncertainty.common import (
     ECE,
     OVERCONFIDENCE,
     SELECTIVE_ACCURACY,
+    answered,
+    largest,
+    squared,
 )
 from ullage.stats.confidence import entropy
 from ullage.stats.metrics import e_aurc, smooth_ece
@@ -36,6 +39,7 @@ class Confidence(ChoiceProbe):
     """Choice items weighed: the whole distribution over the options is scored."""
 
     name = "confidence"
+    instead = "vote-confidence or verbal-confidence, which need text alone and see less"
     dimension = Dimension.UNCERTAINTY
     access = frozenset({Access.WEIGH})
     example = (
@@ -61,7 +65,7 @@ class Confidence(ChoiceProbe):
         ECE,
         Metric(
             name="smooth-ece",
-            summary="How sure it is says less about how often it is right (without bins).",
+            summary="How sure it is lies further from how often it is right (without bins).",
             higher_is_better=False,
             columns=COLUMNS,
             functional=smooth_ece,
@@ -88,11 +92,7 @@ class Confidence(ChoiceProbe):
         likeliest = int(np.argmax(shares))
         right = float(likeliest == truth)
         brier = sum((share - (index == truth)) ** 2 for index, share in enumerate(shares))
-        return {
-            "accuracy": right,
-            "correct": right,
-            "confidence": shares[likeliest],
-            "overconfidence": shares[likeliest] - right,
+        return answered(shares[likeliest], right) | {
             "brier": min(brier, 2.0),
             "nll": min(-math.log(max(shares[truth], 1e-300)), MAX_NLL),
         }
@@ -131,26 +131,13 @@ class VoteConfidence(ChoiceProbe):
 
     def converse(self, item: Item) -> Conversation:
         """Ask five times at temperature 1, and count."""
-        replies = yield from sample(
-            Sample(
-                messages=item.messages,
-                n=VOTES,
-                max_tokens=self.max_tokens,
-                subject=self.subject(item),
-            )
-        )
-        votes = Counter(settle(reply.text, item) for reply in replies)
-        modal, count = votes.most_common(1)[0]
-        chosen = next(reply.text for reply in replies if settle(reply.text, item) == modal)
-        right = float(is_right(chosen, item))
-        confidence = count / len(replies)
-        return {
-            "accuracy": right,
-            "correct": right,
-            "confidence": confidence,
-            "overconfidence": confidence - right,
-            "brier": (confidence - right) ** 2,
-            "entropy": min(entropy(votes.values()), math.log(VOTES)),
+        replies = yield from sample(self.samples(item, VOTES))
+        votes = [settle(reply.text, item) for reply in replies]
+        usual, count = largest(votes)
+        right, confidence = float(is_right(replies[usual].text, item)), count / len(votes)
+        return answered(confidence, right) | {
+            "brier": squared(confidence, right),
+            "entropy": min(entropy(Counter(votes).values()), math.log(VOTES)),
         }
 
 

@@ -10,7 +10,14 @@ from ullage.probes.jsonl import Record
 from ullage.probes.normalise import plain
 from ullage.probes.protocol import Conversation, Dimension, Item, Metric, ask
 from ullage.probes.reading import choice_item, is_right
-from ullage.probes.uncertainty.common import AUROC, ECE, OVERCONFIDENCE, SELECTIVE_ACCURACY
+from ullage.probes.uncertainty.common import (
+    AUROC,
+    ECE,
+    OVERCONFIDENCE,
+    SELECTIVE_ACCURACY,
+    answered,
+    squared,
+)
 from ullage.probes.uncertainty.options import Confidence
 
 QUESTION = (
@@ -23,8 +30,6 @@ _SURE, _UNSURE = "100%", "60%"
 _PERCENT = re.compile(
     r"(?<![\w.])(\d{1,3}(?:\.\d+)?) ?(?:%|percent\b|per cent\b|(?:/|out of|in) ?100\b)"
 )
-
-
 _NUMBER = re.compile(r"(?<![\w.,-])\d+(?:\.\d+)?(?![\w%])")
 
 
@@ -67,13 +72,9 @@ class VerbalConfidence(ChoiceProbe):
         said = yield from ask(self.put(item, then, answer=_SURE, wrong=_UNSURE))
         found = stated(said.text)
         confidence = UNSAID if found is None else found
-        return {
-            "accuracy": right,
-            "correct": right,
+        return answered(confidence, right) | {
             "states": float(found is not None),
-            "confidence": confidence,
-            "overconfidence": confidence - right,
-            "brier": (confidence - right) ** 2,
+            "brier": squared(confidence, right),
         }
 
 

@@ -15,8 +15,9 @@ from ullage.statement.exports.rows import Row
 from ullage.statement.exports.snapshot import shown
 
 _TYPES = {str: pa.string(), float: pa.float64(), int: pa.int64(), bool: pa.bool_()}
-_FORMULA = r"^([=+\-@])"
-"""What a spreadsheet would compute, were it to open the file."""
+_FORMULA = r"^(\s*[=+\-@＝＋－＠])"
+"""What a spreadsheet would compute, were it to open the file: some skip blanks before it, and where
+people write full-width signs some take those too (OWASP, CSV injection)."""
 
 
 def findings_table(rows: Sequence[Row]) -> pa.Table:
