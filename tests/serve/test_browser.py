@@ -169,7 +169,7 @@ def test_an_acceptance_is_taken_back_by_keyboard(
     served.ask(f"{place}/accept", form=served.acceptance())
     page = opened(browser, served)
     goto(page, served, place)
-    page.get_by_role("link", name=f"Take it back: {LOST}").focus()
+    page.locator(f"article a[href$='/withdraw?target={LOST}']").focus()
     page.keyboard.press("Enter")
     page.wait_for_url("**/withdraw?**")
     page.get_by_label("Name").focus()
