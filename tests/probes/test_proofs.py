@@ -89,8 +89,8 @@ SOLVED = {
     "teacher-errors": "inheritance::every_puzzle_has_the_answer_it_says",
     "group-swaps": "inheritance::swapping_changes_the_groups_and_nothing_else",
 }
-"""The test (`test_FILE.py::test_NAME`) that finds every answer without what made it, or why there is
-none to find."""
+"""The test (`test_FILE.py::test_NAME`) that finds every answer without what made it, or why
+there is none."""
 
 CONDITIONS = {
     "abstention": (0, 1),
