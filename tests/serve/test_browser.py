@@ -355,14 +355,18 @@ def test_a_running_training_is_followed_until_it_is_made(
     page = opened(browser, served)
     goto(page, served, training(served, "student"))
     drawn = page.locator("#curves").inner_html()
+    numbers = page.get_by_role("region", name="Losses in numbers")
+    numbers.focus()
     with (work / HISTORY).open("a") as file:
         file.write(Line(at=time.time(), stage="train", done=121, total=400, loss=0.1)
                    .model_dump_json() + "\n")  # fmt: skip
     until(page, "document.getElementById('told').textContent === 'Training: step 121 of 400.'")
     assert page.locator("#curves").inner_html() != drawn
+    assert "0.1000" in numbers.inner_text()
+    assert numbers.evaluate("region => region === document.activeElement")
     work.rename(folder / "runs" / "student")
-    until(page, "document.querySelector('[data-live]') === null")
-    assert page.locator("#told").inner_text() == "Made in 121 steps."
+    page.locator("#told", has_text="Made in 121 steps.").wait_for()
+    assert page.locator("[data-live]").count() == 0
 
 
 def test_without_scripts_a_running_training_is_loaded_anew(
