@@ -132,8 +132,8 @@ def open_places() -> tuple[tuple[tuple[Any, ...], ...], frozenset[str]]:
 def crafted(folder: Path, text: str) -> tuple[Path, Statement]:
     """The file, with an acceptance whose words are as hostile, and what is read from it."""
     data = plain()
-    for path in open_places()[0]:
-        put(data, path, text)
+    for place in open_places()[0]:
+        put(data, place, text)
     (folder / "run").mkdir()
     path = folder / "run" / "statement.json"
     path.write_text(json.dumps(data))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from pathlib import Path
@@ -15,7 +16,10 @@ from tests.support import statements
 from tests.support.signed import TODAY, give, write_key, write_statement
 from ullage.cli import app
 from ullage.errors import InputError
+from ullage.gate import run_gate
+from ullage.signing import NAME, STATEMENT
 from ullage.statement.document import Verdict
+from ullage.statement.envelope import seal
 from ullage.statement.gate_formats import to_junit, to_summary, workflow_commands
 from ullage.statement.gating import rule
 from ullage.statement.policy import Gate
@@ -182,6 +186,21 @@ def test_an_unsigned_statement_is_refused_where_a_signature_is_wanted(tmp_path: 
     (tmp_path / "gate.yaml").write_text("signed_by: [ada.key.pub]\n")
     done = CliRunner().invoke(app, ["gate", str(path), "--policy", str(tmp_path / "gate.yaml")])
     assert isinstance(done.exception, InputError) and "nothing was signed" in str(done.exception)
+
+
+def test_another_statement_than_was_signed_is_refused(tmp_path: Path) -> None:
+    """The signature is whole and by a trusted key; the verdicts beside it are kinder."""
+    key = write_key(tmp_path)
+    path = write_statement(tmp_path / "run", EVERY)
+    content = path.read_bytes()
+    files = {"statement.json": hashlib.sha256(content).hexdigest()}
+    predicate = {"statement": json.loads(content), "files": files}
+    (path.parent / NAME).write_bytes(seal(STATEMENT, predicate, {"student": "0" * 64}, key))
+    (tmp_path / "gate.yaml").write_text("signed_by: [ada.key.pub]\n")
+    assert run_gate(path, tmp_path / "gate.yaml", on=TODAY).exit_code == 1
+    write_statement(path.parent, statements.all_kept())
+    with pytest.raises(InputError, match="is not the statement that was signed"):
+        run_gate(path, tmp_path / "gate.yaml", on=TODAY)
 
 
 def blocks() -> list[tuple[str, str]]:
