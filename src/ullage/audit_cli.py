@@ -61,7 +61,7 @@ def plan(
         int | None,
         typer.Option(
             "--pilot",
-            min=2,
+            min=3,
             metavar="N",
             help="Ask N items per probe to learn how often the arms differ, and plan with that.",
         ),

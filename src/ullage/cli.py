@@ -21,6 +21,7 @@ from ullage.demo_cli import demo
 from ullage.distill_cli import coverage, distill
 from ullage.errors import UllageError
 from ullage.gate_cli import gate
+from ullage.help_cli import finish_help
 from ullage.items_cli import canaries, compositions, distances, requests
 from ullage.lab.cli import lab_app
 from ullage.probes_cli import probe, probes
@@ -231,6 +232,9 @@ def schema(name: Annotated[SchemaName, typer.Argument(help="Which schema.")]) ->
 
 app.command()(selftest)
 app.command()(demo)
+
+
+finish_help(app)
 
 
 def main() -> None:

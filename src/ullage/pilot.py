@@ -15,6 +15,9 @@ from ullage.models.types import Model
 from ullage.plan import Pilot
 from ullage.stats.power import flip_rate, intraclass_correlation
 
+FEWEST = 3
+"""Items of a probe: no flip in n items is taken for a rate of 3/n, which has to be one."""
+
 
 async def pilot_audit(
     setup: Setup,
@@ -62,7 +65,7 @@ async def pilot_audit(
                 if scored[0] is not None and scored[1] is not None:
                     differences.append(scored[0] - scored[1])
                     families.append(item.family)
-            if len(differences) > 1:
+            if len(differences) >= FEWEST:
                 codes = np.unique(families, return_inverse=True)[1]
                 pilots[target.id] = Pilot(
                     items=len(differences),

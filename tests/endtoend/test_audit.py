@@ -171,6 +171,19 @@ targets:
         audit(tmp_path, small + target)
 
 
+def test_a_pilot_of_two_questions_says_nothing_and_does_no_harm(tmp_path: Path) -> None:
+    (tmp_path / "ullage.yaml").write_text(
+        CONFIG + "tasks: [{name: two, file: two.jsonl, rule: {kind: exact}}]\n"
+        "targets: [{probe: two, metric: score, margin: 0.1, reason: There are no more.}]\n"
+    )
+    rows = [{"prompt": f"{n} + 1?", "reference": str(n + 1)} for n in range(2)]
+    (tmp_path / "two.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    loaded = load(tmp_path / "ullage.yaml")
+    piloted = asyncio.run(plan_only(loaded, run=None, pilot=10))
+    assert not piloted.targets["two.score"].piloted
+    assert piloted.targets["agreement.accuracy"].piloted
+
+
 def test_a_pilot_sets_n_from_how_often_arms_differ_and_is_not_asked_again(tmp_path: Path) -> None:
     text = CONFIG.replace("planning: {items: 160}", "planning: {max_items: 500}")
     (tmp_path / "ullage.yaml").write_text(text)

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -174,3 +178,27 @@ def test_labels_that_cannot_be_used_are_refused(
     assert why in str(caught.value)
     assert "labels.jsonl:1" in str(caught.value)
     assert (run / "scores.parquet").read_bytes() == scores
+
+
+def test_the_page_has_people_label_blind(
+    lost: tuple[Path, Finding, Statement], tmp_path: Path
+) -> None:
+    folder, run = tmp_path / "copy", tmp_path / "copy" / "runs" / "judged"
+    shutil.copytree(lost[0], folder)
+    (run / "labels.jsonl").unlink(missing_ok=True)
+    before = (run / "replies.jsonl").read_bytes()
+    page = (Path(__file__).parents[2] / "docs" / "how-to" / "judge-model.md").read_text("utf-8")
+    script = re.findall(r"^```python\n(.*?)^```", page, re.M | re.S)[0]
+    (folder / "label.py").write_text(script.replace("runs/letters", "runs/judged"), "utf-8")
+    command = [sys.executable, "label.py"]
+    said = subprocess.run(
+        command, cwd=folder, input="1\n" * 100, capture_output=True, text=True, check=True
+    ).stdout
+    assert "[1] " in said
+    assert not re.search("teacher|student|score", said)
+    assert (run / "replies.jsonl").read_bytes() == before, "nobody is asked again"
+    rows = [json.loads(line) for line in (run / "labels.jsonl").read_text().splitlines()]
+    assert len({row["item"] for row in rows}) == 100
+    assert {row["label"] for row in rows} == {0.0, 0.5, 1.0}, "who stands first is drawn"
+    statement = asyncio.run(run_audit(set_up(load(folder / "ullage.yaml")), begin=Step.SCORE))
+    assert "people's labels on 100 items correct it" in statement.findings[0].why

@@ -239,7 +239,8 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     config = write(tmp_path)
     tables = tmp_path / "tables.md"
-    command = ["selftest", "--quick", "--audits", "4", "--jobs", "1", "--config", str(config)]
+    # Fewer than the matrix would have.
+    command = ["selftest", "--quick", "--audits", "2", "--jobs", "1", "--config", str(config)]
     result = CliRunner().invoke(
         app, [*command, "--json", "--markdown", str(tables), "--record", "2026-11-22"]
     )
@@ -254,3 +255,9 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     result = CliRunner().invoke(app, command)
     assert result.exit_code == 1
     assert "FAILED: 1 of 1: sums.score." in result.stdout
+
+
+def test_a_bad_day_is_told_before_the_work() -> None:
+    result = CliRunner().invoke(app, ["selftest", "--record", "23.11.2026"])
+    assert isinstance(result.exception, InputError)
+    assert str(result.exception) == "--record '23.11.2026': is no day; write it like 2027-01-31"

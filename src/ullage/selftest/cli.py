@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ullage.cli_common import Json, make_reporter, open_console, print_json
+from ullage.cli_common import Json, day, make_reporter, open_console, print_json
 
 
 def selftest(
@@ -67,7 +67,11 @@ def selftest(
 
     settings = QUICK if quick else FULL
     if audits is not None:
-        settings = replace(settings, audits=audits)
+        # The matrix is made of the same audits, of some or of all.
+        fewest = min(audits, settings.matrix_audits)
+        settings = replace(settings, audits=audits, matrix_audits=fewest)
+    if record is not None:
+        day("--record", record)  # before half an hour of work, not after it
     sources = choose(probe or (), config)
     chosen = list(organism or ())
     if organism is None and not (quick or probe or config):
