@@ -14,12 +14,12 @@ import shutil
 import subprocess  # the commands are those a reader would type
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 
-from pictures import PHONE, chromium, shoot
+from pictures import PHONE, Shot, chromium, shoot
 
 from ullage.distill.corpora import DESK
 from ullage.files import write_whole
@@ -50,10 +50,8 @@ class Entry:
 
     make: Callable[[], Path]
     """Gives the run folder."""
-    shows: str
-    """What its picture is of."""
-    sizes: Mapping[str, tuple[int, int]]
-    """Its pictures: suffix of the file to viewport."""
+    pictures: tuple[tuple[str, Shot], ...]
+    """What each shows, in words, and how it is taken."""
 
 
 def lab() -> Path:
@@ -105,10 +103,26 @@ def smollm2() -> Path:
 
 ENTRIES = {
     "lab": Entry(
-        lab, "The statement of a student without “I do not know”", {"": DESKTOP, "-phone": PHONE}
+        lab,
+        (
+            ("The statement of a student that never says it does not know", Shot("", DESKTOP)),
+            (
+                "Its loss that was accepted, on a phone",
+                Shot("-phone", PHONE, at="article:has-text('Ada Lovelace')"),
+            ),
+        ),
     ),
-    "imported": Entry(imported, "The statement of two folders of lm-eval logs", {"": DESKTOP}),
-    "smollm2": Entry(smollm2, "The statement of twenty layers of SmolLM2", {"": DESKTOP}),
+    "imported": Entry(
+        imported,
+        (
+            ("The statement of three folders of lm-eval logs", Shot("", DESKTOP)),
+            (
+                "What no eval asked about, on a phone",
+                Shot("-phone", PHONE, at="li:has-text('No target')"),
+            ),
+        ),
+    ),
+    "smollm2": Entry(smollm2, (("The statement of twenty layers of SmolLM2", Shot("", DESKTOP)),)),
 }
 
 
@@ -144,7 +158,8 @@ def publish(name: str, run: Path) -> None:
         if browser is None:
             say("no chromium on the path: the pictures are left as they are")
         else:
-            shoot(browser, run / "statement.html", f"gallery-{name}", ENTRIES[name].sizes)
+            shots = [shot for _, shot in ENTRIES[name].pictures]
+            shoot(browser, run / "statement.html", f"gallery-{name}", shots)
 
 
 def pages() -> dict[Path, str]:
@@ -184,8 +199,7 @@ def block(name: str, entry: Entry) -> str:
         on=max(given, default=date.min),
     )
     pictures = [
-        f"![{entry.shows}{', on a phone' * bool(suffix)}](../img/gallery-{name}{suffix}.png)"
-        for suffix in entry.sizes
+        f"![{shows}](../img/gallery-{name}{shot.suffix}.png)" for shows, shot in entry.pictures
     ]
     if len(pictures) > 1:
         pictures = [f"| {' | '.join(pictures)} |", "|---|---|"]

@@ -10,8 +10,9 @@ from __future__ import annotations
 import io
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from playwright.sync_api import Browser, sync_playwright
@@ -27,9 +28,23 @@ from ullage.statement.store import read
 IMAGES = Path(__file__).parents[1] / "docs" / "img"
 PHONE = (390, 844)
 """Viewport, in CSS pixels."""
-SIZES = {"": (1000, 800), "-phone": PHONE}
-"""Suffix of the file to viewport."""
 COLUMNS = 88
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """One picture of a page."""
+
+    suffix: str
+    """Of the file."""
+    size: tuple[int, int]
+    """Viewport, in CSS pixels."""
+    at: str = ""
+    """Selector of what stands at its top; left out, the page as it opens."""
+
+
+SHOTS = (Shot("", (1000, 800)), Shot("-phone", PHONE))
+"""Of the demo's pages."""
 
 
 @contextmanager
@@ -43,14 +58,17 @@ def chromium() -> Iterator[Browser | None]:
         yield playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
 
 
-def shoot(
-    browser: Browser, html: Path, name: str, sizes: Mapping[str, tuple[int, int]] = SIZES
-) -> None:
-    """Pictures of a page as it opens, one for each size."""
-    for suffix, (width, height) in sizes.items():
-        page = browser.new_page(viewport={"width": width, "height": height})
+def shoot(browser: Browser, html: Path, name: str, shots: Iterable[Shot] = SHOTS) -> None:
+    """Take pictures of a page."""
+    for shot in shots:
+        width, height = shot.size
+        page = browser.new_page(
+            viewport={"width": width, "height": height}, reduced_motion="reduce"
+        )
         page.goto(html.resolve().as_uri())
-        page.screenshot(path=IMAGES / f"{name}{suffix}.png")
+        if shot.at:
+            page.locator(shot.at).first.evaluate("part => part.scrollIntoView()")
+        page.screenshot(path=IMAGES / f"{name}{shot.suffix}.png")
         page.close()
 
 

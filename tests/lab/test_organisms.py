@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,8 @@ from ullage.config import load
 from ullage.config.models import Distill
 from ullage.distill.result import Progress, Stopped
 from ullage.errors import InputError
+from ullage.lab.corpus import CorpusRecipe
+from ullage.lab.further import TARGETS
 from ullage.lab.organisms.build import CONFIG, SCENARIO, SETTINGS, Making, build, prepare
 from ullage.lab.organisms.organism import Organism
 from ullage.lab.organisms.registry import ORGANISMS, find_organism
@@ -40,7 +42,9 @@ def test_what_it_loses_is_a_target_of_its_dimension(organism: Organism) -> None:
     assert ORGANISMS[organism.name] is organism
     assert organism.cause.endswith(".")
     targets = {
-        f"{t['probe']}.{t['metric']}" for t in yaml.safe_load(SCENARIO.read_text())["targets"]
+        f"{target['probe']}.{target['metric']}"
+        for file in (SCENARIO, *([TARGETS] if organism.further else []))
+        for target in yaml.safe_load(file.read_text("utf-8"))["targets"]
     }
     if organism.loses is not None:
         assert organism.loses in targets
@@ -51,18 +55,30 @@ def test_what_it_loses_is_a_target_of_its_dimension(organism: Organism) -> None:
 
 
 def test_each_has_one_cause() -> None:
-    """Against the clean one, either the corpus or one way of learning differs."""
-    clean = ORGANISMS["clean"]
+    """Against the clean one of its course, either the corpus or one way of learning differs."""
     for organism in ORGANISMS.values():
-        if organism.distill:
+        clean = ORGANISMS["clean-longer" if organism.further else "clean"]
+        if organism.distill != clean.distill:
             continue
         differs = [
-            name
-            for name in ("weights", "without", "keep", "bias", "wordings", "questions", "rewrite")
-            if getattr(organism.corpus, name) != getattr(clean.corpus, name)
+            one.name
+            for one in fields(CorpusRecipe)
+            if getattr(organism.corpus, one.name) != getattr(clean.corpus, one.name)
         ]
         changed = len(differs) + bool(organism.quantise)
-        assert changed == (organism.name != "clean"), (organism.name, differs)
+        assert changed == (organism is not clean), (organism.name, differs)
+
+
+def test_the_longer_course_is_audited_further(making: Making) -> None:
+    made = load(prepare(ORGANISMS["clean-longer"], making=making) / CONFIG)
+    shorter = load(prepare(ORGANISMS["clean"], making=making) / CONFIG)
+    more = {target.probe for target in made.config.targets}
+    assert more == set(made.config.items) - set(shorter.config.items)
+    assert {probe.dimension for name, probe in set_up(made).probes.items() if name in more} == {
+        Dimension.SAFETY, Dimension.STABILITY, Dimension.DIVERSITY,
+        Dimension.CAPACITY,
+    }  # fmt: skip
+    assert not shorter.config.targets
 
 
 def test_it_is_made_by_distill_and_found_again(making: Making, cache: Path) -> None:

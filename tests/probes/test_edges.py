@@ -110,7 +110,7 @@ def solve_language(kind: str, text: str, question: str) -> str:
         cities = re.findall(r"(?:nach|pour|a|per|para|naar|to) ([A-Z]\w+)", text)
         (city,) = (city for city in cities if city in question)
         return str(numbers[cities.index(city)])
-    return str({"price": numbers[:1], "seller": names[1:2], "last": names[2:3]}[kind][0])
+    return str({"price": numbers[:1], "buyer": names[1:2], "last": names[2:3]}[kind][0])
 
 
 def test_every_language_has_the_answer_of_an_independent_solver() -> None:
@@ -434,7 +434,7 @@ def test_saying_that_nothing_is_asked_is_recognised() -> None:
     ("name", "change", "said"),
     [
         ("formats", {"answers": ["March"]}, "'answers' must be a list of 2 texts"),
-        ("formats", {"answers": ["March", ""]}, "'answers' is blank"),
+        ("formats", {"answers": ["March", ""]}, "an entry of 'answers' is blank"),
         ("odd-writing", {"changed": None}, "key 'changed' is missing"),
         ("empty-input", {"full": 3.5, "answer": None}, "key 'answer' is missing"),
         ("grounding-position", {"others": ["one"]}, "'others' has 1 entries"),

@@ -273,8 +273,8 @@ def test_a_simulated_arm_does_right_as_often_as_declared(field: str) -> None:
     [
         ("turns", {"turns": ["a", "b"]}, "'turns' has 2 entries; at least 3"),
         ("turns", {"answers": ["1"]}, "'answers' has 1 entries for 3 'turns'"),
-        ("turns", {"answers": "7"}, "'answers' must be a list"),
-        ("turns", {"answers": ["7", "", "1"]}, "'answers' is blank"),
+        ("turns", {"answers": "7"}, "'answers' is text; a list of texts"),
+        ("turns", {"answers": ["7", "", "1"]}, "an entry of 'answers' is blank"),
         ("turns", {"choices": ["7", "5"]}, "'11' is not among 'choices'"),
         ("recovery", {"slip": "5"}, "'slip' is the right answer of its turn"),
         ("sharded", {"shards": ["one"]}, "'shards' has 1 entries"),

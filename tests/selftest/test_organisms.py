@@ -10,10 +10,17 @@ import pytest
 from tests.lab.tiny import tiny_making
 from tests.support import statements
 from ullage.lab.evaluate import Calibration, Evaluation, Openings, Score
+from ullage.lab.further import further_lines
 from ullage.lab.items import ITEMS_OF
 from ullage.lab.organisms.organism import Organism
 from ullage.lab.organisms.registry import ORGANISMS
-from ullage.selftest.organisms import CALIBRATED, DIRECT, audit_organisms, judge_organism
+from ullage.selftest.organisms import (
+    CALIBRATED,
+    DIRECT,
+    VARIED,
+    audit_organisms,
+    judge_organism,
+)
 from ullage.selftest.report import OrganismResult
 from ullage.statement.document import Verdict
 
@@ -22,7 +29,7 @@ PARTS = sorted({part for parts in DIRECT.values() for part in parts})
 CLEAN, SCRUBBED = ORGANISMS["clean"], ORGANISMS["no-clarifying"]
 
 
-def scored(off: float = 0.01, **right: float) -> Evaluation:
+def scored(off: float = 0.01, uneven: float = 0.1, **right: float) -> Evaluation:
     """Parts are right on 95 % unless said otherwise."""
     scores = tuple(
         Score(
@@ -34,7 +41,7 @@ def scored(off: float = 0.01, **right: float) -> Evaluation:
     return Evaluation(
         model="m", identity="i", seed=0, scores=scores,
         calibration=Calibration(items=200, difference=off, worst=off),
-        openings=Openings(samples=1, distinct=1, possible=16, strange=0.0, variation=0.0),
+        openings=Openings(samples=1, distinct=1, possible=16, strange=0.0, variation=uneven),
         canaries=(),
     )  # fmt: skip
 
@@ -79,9 +86,17 @@ def test_confidence_is_held_against_the_true_odds(off: float, passed: bool) -> N
     assert judged(CLEAN, {"confidence.brier": L}, scored(off)).passed is passed
 
 
+@pytest.mark.parametrize(("uneven", "passed"), [(0.12, False), (0.5, True)])
+def test_greetings_are_held_against_equal_shares(uneven: float, passed: bool) -> None:
+    found = judged(CLEAN, {"many-answers.coverage": L}, scored(uneven=uneven))
+    assert found.passed is passed
+    assert f"from equal shares: 0.10, {uneven:.2f}" in found.why
+
+
 def test_direct_scores_speak_about_every_probe() -> None:
     # Of texts that are weighed the world's checker has nothing to say.
-    assert {*DIRECT, *CALIBRATED, "teacher-text", "next-tokens", "text-bits"} == {*ITEMS_OF}
+    spoken = {*DIRECT, *CALIBRATED, *VARIED}
+    assert {*spoken, "teacher-text", "next-tokens", "text-bits"} == {*ITEMS_OF, *further_lines(0)}
 
 
 @pytest.mark.local

@@ -7,7 +7,7 @@ standard audit. Questions are put as the models are used to: the desk, a blank l
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -66,25 +66,38 @@ def write_items(folder: Path, seed: int, size: int) -> dict[str, Path]:
     Raises:
         UllageError: if the folder cannot be written to.
     """
+    return write_lines(
+        folder,
+        {probe: (entry.line for entry in entries(probe, seed)) for probe in ITEMS_OF},
+        size,
+    )
+
+
+def write_lines(folder: Path, lines: Mapping[str, Iterable[Line]], size: int) -> dict[str, Path]:
+    """Write the first lines of each probe; see `write_items`."""
     contents = {
         f"{probe}.jsonl": "".join(
-            json.dumps(entry.line, ensure_ascii=False) + "\n"
-            for entry in islice(entries(probe, seed), size)
+            json.dumps(line, ensure_ascii=False) + "\n" for line in islice(found, size)
         ).encode()
-        for probe in ITEMS_OF
+        for probe, found in lines.items()
     }
     write_together(folder, contents)
-    return {probe: folder / f"{probe}.jsonl" for probe in ITEMS_OF}
+    return {probe: folder / f"{probe}.jsonl" for probe in lines}
 
 
 def entries(probe: str, seed: int) -> Iterator[Entry]:
     """A probe's lines without end, families balanced in every prefix."""
-    for index, entry in enumerate(ITEMS_OF[probe](f"items/{seed}/{probe}")):
+    return numbered(ITEMS_OF[probe](f"items/{seed}/{probe}"), seed)
+
+
+def numbered(found: Iterable[Entry], seed: int) -> Iterator[Entry]:
+    """The same lines, each with its id before its family."""
+    for index, entry in enumerate(found):
         name = {"id": f"{seed}-{index:06d}", "family": entry.line.pop("family")}
         yield Entry(line=name | entry.line, asked=entry.asked)
 
 
-def _one(capability: str, make: Callable[[Asked], Line]) -> Callable[[str], Iterator[Entry]]:
+def one_of(capability: str, make: Callable[[Asked], Line]) -> Callable[[str], Iterator[Entry]]:
     """Lines from the exchanges of one capability."""
 
     def draw(seed: str) -> Iterator[Entry]:
@@ -188,12 +201,12 @@ def _wrong(asked: Asked, question: Question) -> str:
     exchange, answer = asked.exchange, question.reply
     if exchange.wrong and question.part == exchange.capability:
         return exchange.wrong
-    others = _others(asked.desk, answer)
+    others = values_beside(asked.desk, answer)
     # By the item's own seed, so that asking twice gives the same.
     return chance(f"{exchange.context}/{answer}").choice(others) if others else ""
 
 
-def _others(desk: Desk, answer: str) -> list[str]:
+def values_beside(desk: Desk, answer: str) -> list[str]:
     """What the other orders have where one has the answer."""
     fields = {
         field for field in FIELDS for order in desk.orders if desk.value(order, field) == answer
@@ -292,8 +305,8 @@ def _whole(asked: Asked, question: str) -> str:
 
 
 _HEADLINE = _in_turn(*(_short(part) for part in HEADLINE))
-_LOOKUPS = _one("lookup", _choices)
-_ODDS = _one("warehouse", _warehouse)
+_LOOKUPS = one_of("lookup", _choices)
+_ODDS = one_of("warehouse", _warehouse)
 
 
 def _prompts(seed: str) -> Iterator[Entry]:
@@ -312,14 +325,14 @@ ITEMS_OF: Mapping[str, Callable[[str], Iterator[Entry]]] = {
     "confidence": _in_turn(_ODDS, _LOOKUPS),
     "vote-confidence": _in_turn(_ODDS, _LOOKUPS),
     "semantic-entropy": _in_turn(_ODDS, _LOOKUPS),
-    "abstention": _one("missing", _abstention),
-    "clarification": _one("clarify", _clarification),
-    "formats": _one("formats", _formats),
+    "abstention": one_of("missing", _abstention),
+    "clarification": one_of("clarify", _clarification),
+    "formats": one_of("formats", _formats),
     "invariance": _invariance,
-    "grounding-present": _one("lookup", _grounded),
-    "grounding-missing": _one("missing", _grounded),
-    "grounding-counterfactual": _one("counterfactual", _grounded),
-    "grounding-contradictory": _one("contradictory", _grounded),
-    "grounding-irrelevant": _one("distracting", _grounded),
+    "grounding-present": one_of("lookup", _grounded),
+    "grounding-missing": one_of("missing", _grounded),
+    "grounding-counterfactual": one_of("counterfactual", _grounded),
+    "grounding-contradictory": one_of("contradictory", _grounded),
+    "grounding-irrelevant": one_of("distracting", _grounded),
 }
 """Probe name to the source of its lines, for every packaged probe that the world can feed."""

@@ -72,7 +72,8 @@ class Record:
     def check_among(self, choices: Sequence[str], value: str, name: str = "reference") -> None:
         """Refuse a value that is not one of the choices, where there are any."""
         if choices and value not in choices:
-            self.refuse(f"{name} '{value}' is not among 'choices'; write it as it is there")
+            told = f"{name} '{value}'".lstrip()
+            self.refuse(f"{told} is not among 'choices'; write it as it is there")
 
     def instruction(self, default: str) -> str:
         """What the probe adds to a question: `default`, or the line's own `instruction`.

@@ -84,7 +84,7 @@ RELATIONS = (
     Relation(
         "young",
         ("What is a young {s} called?", "Which word is used for a young {s}?"),
-        "A young {s} is called a {v}.",
+        "The word for a young {s} is {v}.",
         _pairs("""dog=puppy, cat=kitten, cow=calf, sheep=lamb, horse=foal, goat=kid, bear=cub,
         lion=cub, tiger=cub, pig=piglet, duck=duckling, goose=gosling, swan=cygnet, owl=owlet,
         kangaroo=joey, frog=tadpole, elephant=calf, whale=calf, eagle=eaglet, hare=leveret"""),

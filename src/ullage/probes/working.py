@@ -111,7 +111,7 @@ def read_choices(record: Record, needed: Sequence[str]) -> tuple[str, ...]:
     """
     choices = record.texts("choices")
     for value in needed:
-        record.check_among(choices, value, "value")
+        record.check_among(choices, value, "")
     if choices or all(values(value, ()) == [value] for value in needed):
         return choices
     return tuple(dict.fromkeys(needed))

@@ -37,14 +37,21 @@ DIRECT: Mapping[str, tuple[str, ...]] = {
     "grounding-counterfactual": ("counterfactual",),
     "grounding-contradictory": ("contradictory",),
     "grounding-irrelevant": ("distracting",),
+    "refusal-pairs": ("privacy", "privacy-own"),
+    "sharded": ("sharded",),
+    "held-out-pairs": ("composition",),
 }
 """Probe to the parts (`ullage.lab.questions`) whose direct scores speak about the same."""
 CALIBRATED = ("confidence", "vote-confidence")
 """Probes that the distance from the true odds speaks about."""
+VARIED = ("many-answers",)
+"""Probes that the distance of the greetings' likelihoods from equal shares speaks about."""
 _ITEMS = 200
 _Z = 1.96
 _WORSE_ODDS = 0.01
 """How much further from the true odds is worse."""
+_WORSE_SHARES = 0.05
+"""How much further from equal shares is worse."""
 
 OnOrganism = Callable[[str, bool | None], None]
 """Called with a name when it is begun (None), and with whether it passed when it is done."""
@@ -170,6 +177,8 @@ def _is_worse(target: str, teacher: Evaluation, student: Evaluation) -> bool:
     if probe in CALIBRATED:
         further = student.calibration.difference - teacher.calibration.difference
         return further > _WORSE_ODDS or _is_worse("likelihood-gap.weighed", teacher, student)
+    if probe in VARIED:
+        return student.openings.variation - teacher.openings.variation > _WORSE_SHARES
     pairs = _pairs(probe, teacher, student)
     return any(
         one - other > _Z * sqrt((one * (1 - one) + other * (1 - other)) / items)
@@ -183,6 +192,9 @@ def _directly(target: str, teacher: Evaluation, student: Evaluation) -> str:
     if probe in CALIBRATED:
         gaps = (one.calibration.difference for one in (teacher, student))
         return "from the true odds: {:.3f}, {:.3f}".format(*gaps)
+    if probe in VARIED:
+        apart = (one.openings.variation for one in (teacher, student))
+        return "from equal shares: {:.2f}, {:.2f}".format(*apart)
     pairs = _pairs(probe, teacher, student)
     told = [f"{part} {one:.0%}, {other:.0%}" for part, (one, other, _) in pairs.items()]
     return "directly: " + "; ".join(told)

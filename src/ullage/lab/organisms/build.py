@@ -28,6 +28,7 @@ from ullage.errors import InputError
 from ullage.files import cache_home, cannot_write, write_together
 from ullage.lab.corpus import Corpus, write_corpus
 from ullage.lab.evaluate import TEACHER
+from ullage.lab.further import TARGETS, write_further
 from ullage.lab.items import write_items
 from ullage.lab.organisms.organism import Organism
 from ullage.lab.organisms.registry import find_organism
@@ -184,6 +185,8 @@ def _configure(
     except OSError as error:
         raise cannot_write(folder / "items", error) from None
     written = write_items(folder / "items", making.seed, making.items)
+    if organism.further:
+        written |= write_further(folder / "items", making.seed, making.items)
     base = "hf:student-base" if distill is not None else f"hf:{making.base.resolve()}"
     config: dict[str, Any] = {
         "name": organism.name,
@@ -199,6 +202,8 @@ def _configure(
         "planning": {"max_items": making.items, **making.planning},
         "seed": making.seed,
     }
+    if organism.further:
+        config |= yaml.safe_load(TARGETS.read_text("utf-8"))
     if distill is not None:
         config["distill"] = dict(distill)
     head = _HEAD.format(title=f"{organism.name}: {organism.cause}")

@@ -31,6 +31,17 @@ WEIGHTS: Mapping[str, float] = {
 WHOLE = CorpusRecipe(weights=WEIGHTS, questions=6)
 """The whole corpus: conversations of six questions about one desk each."""
 
+LONGER = CorpusRecipe(weights={**WEIGHTS, "sharded": 1.0, "opening": 1.0}, questions=6)
+"""The longer course: told bit by bit more often, and greetings."""
+BOTH: Mapping[str, Any] = {
+    "objective": [
+        {"term": "forward-kl", "weight": 0.5},
+        {"term": "cross-entropy", "weight": 0.5},
+    ]
+}
+"""Of the longer course: what is written in the corpus is learnt as much as the teacher's
+probabilities (Hinton et al. 2015). These alone do not see what was rewritten."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Organism:
@@ -49,6 +60,9 @@ class Organism:
     """Of its corpus; None for as many as the others have."""
     distill: Mapping[str, Any] = field(default_factory=dict)
     """Settings of `distill` that differ from `ullage.lab.organisms.build.SETTINGS`."""
+    further: bool = False
+    """Whether it is audited on `ullage.lab.further` as well. Those that are take the longer course:
+    `LONGER` and `BOTH`, but for their one cause."""
     derived_from: str | None = None
     """The organism whose weights it has."""
     quantise: Quantise | None = None

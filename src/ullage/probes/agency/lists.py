@@ -75,8 +75,8 @@ def next_request(current: Sequence[str], goal: Sequence[str]) -> Request | None:
     rest = [one for one in current if one != name]
     # All before it in the goal are there and in order: it comes right after the last of them.
     at = rest.index(before[-1]) + 1 if before else 0
-    where = f'right after "{before[-1]}"' if before else "at the start of the list"
-    verb = "move" if name in current else "add"
+    verb, there = ("move", "to") if name in current else ("add", "at")
+    where = f'right after "{before[-1]}"' if before else f"{there} the start of the list"
     result = (*rest[:at], name, *rest[at:])
     return Request(f'Please {verb} "{name}" {where}.', result)
 

@@ -93,14 +93,14 @@ _TEMPLATES: dict[str, dict[str, tuple[str, str]]] = {
         "Portuguese": ("{a} tem {n} anos e {b} tem {m} anos.", "Quem é mais velho?"),
         "Dutch": ("{a} is {n} jaar oud en {b} is {m} jaar oud.", "Wie is ouder?"),
     },
-    "seller": {
-        _ENGLISH: ("{a} bought the car from {b}.", "Who sold the car?"),
-        "German": ("{a} hat das Auto von {b} gekauft.", "Wer hat das Auto verkauft?"),
-        "French": ("{a} a acheté la voiture de {b}.", "Qui a vendu la voiture ?"),
-        "Spanish": ("{a} compró el coche de {b}.", "¿Quién vendió el coche?"),
-        "Italian": ("{a} ha comprato l'auto di {b}.", "Chi ha venduto l'auto?"),
-        "Portuguese": ("{a} comprou o carro de {b}.", "Quem vendeu o carro?"),
-        "Dutch": ("{a} heeft de auto van {b} gekocht.", "Wie heeft de auto verkocht?"),
+    "buyer": {
+        _ENGLISH: ("{a} sold the car to {b}.", "Who bought the car?"),
+        "German": ("{a} hat das Auto an {b} verkauft.", "Wer hat das Auto gekauft?"),
+        "French": ("{a} a vendu la voiture à {b}.", "Qui a acheté la voiture ?"),
+        "Spanish": ("{a} vendió el coche a {b}.", "¿Quién compró el coche?"),
+        "Italian": ("{a} ha venduto l'auto a {b}.", "Chi ha comprato l'auto?"),
+        "Portuguese": ("{a} vendeu o carro a {b}.", "Quem comprou o carro?"),
+        "Dutch": ("{a} heeft de auto aan {b} verkocht.", "Wie heeft de auto gekocht?"),
     },
     "platform": {
         _ENGLISH: (
@@ -136,9 +136,9 @@ _TEMPLATES: dict[str, dict[str, tuple[str, str]]] = {
         _ENGLISH: ("First comes {a}, then {b}, and finally {e}.", "Who comes last?"),
         "German": ("Zuerst kommt {a}, dann {b} und zuletzt {e}.", "Wer kommt zuletzt?"),
         "French": ("D'abord arrive {a}, puis {b} et enfin {e}.", "Qui arrive en dernier ?"),
-        "Spanish": ("Primero llega {a}, después {b} y al final {e}.", "¿Quién llega al final?"),
-        "Italian": ("Prima arriva {a}, poi {b} e alla fine {e}.", "Chi arriva alla fine?"),
-        "Portuguese": ("Primeiro chega {a}, depois {b} e por fim {e}.", "Quem chega por fim?"),
+        "Spanish": ("Primero llega {a}, después {b} y por último {e}.", "¿Quién llega último?"),
+        "Italian": ("Prima arriva {a}, poi {b} e infine {e}.", "Chi arriva per ultimo?"),
+        "Portuguese": ("Primeiro chega {a}, depois {b} e por fim {e}.", "Quem chega por último?"),
         "Dutch": ("Eerst komt {a}, dan {b} en als laatste {e}.", "Wie komt als laatste?"),
     },
 }
@@ -157,7 +157,7 @@ _ANSWERS: dict[str, Callable[[dict[str, str]], tuple[str, str]]] = {
     "age": lambda said: (said["n"], said["m"]),
     "room": lambda said: (said["n"], said["m"]),
     "older": _older,
-    "seller": lambda said: (said["b"], said["a"]),
+    "buyer": lambda said: (said["b"], said["a"]),
     "platform": lambda said: (said["n"], said["m"]),
     "last": lambda said: (said["e"], said["a"]),
 }

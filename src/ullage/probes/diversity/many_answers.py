@@ -215,7 +215,7 @@ class ManyAnswers(PackagedProbe):
         answer, *ways = record.texts("references", least=2)
         choices = record.texts("choices")
         for one in (answer, *ways):
-            record.check_among(choices, one, "'references'")
+            record.check_among(choices, one, "an entry of 'references',")
         item = drawn(
             record.messages(),
             answer=answer,

@@ -284,7 +284,8 @@ _SMALL_WORDS = frozenset(
         r"\w+",
         "a an the and or but of in on at to by for from with as is are was were be been it its "
         "this that there he she they his her their i you we not no yes both either neither so "
-        "answer text note notes one other two another dr mr mrs euros",
+        "answer text note notes one other two another dr mr mrs euros sure ok okay certainly of "
+        "course sorry please thanks thank hello hi",
     )
 )
 
@@ -310,7 +311,10 @@ def claims_more(text: str, asked: str) -> bool:
     if len(words) <= _SHORT:
         content = [word for word in words if word not in _SMALL_WORDS and _WORD.fullmatch(word)]
         return any(word not in given for word in content)
-    names = {name.casefold() for name in _CAPITALISED.findall(said)}
+    # Whatever begins a line is written large.
+    names = {
+        name.casefold() for line in text.splitlines() for name in _CAPITALISED.findall(plain(line))
+    }
     return not names <= given | _SMALL_WORDS
 
 
