@@ -426,3 +426,10 @@ def test_a_full_disk_loses_nothing_and_the_run_goes_on_afterwards(
     refused(done, 2, ("cannot be written, the disk is full", "make room"))
     assert not (tmp_path / "runs" / "good" / "statement.html").exists()
     assert finish(tmp_path).joinpath("statement.json").exists()
+
+
+def test_a_hostile_name_is_told_and_does_nothing(tmp_path: Path) -> None:
+    done = started(tmp_path, "audit", "\x1b[2J\u202e##[error]x.yaml")
+    assert (done.returncode, done.stdout) == (2, "")
+    told = done.stderr.removesuffix("\n")
+    assert told.isprintable() and "\\x1b[2J\\u202e" in told and "##[" not in told

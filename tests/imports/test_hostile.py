@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -127,6 +128,41 @@ def test_json_that_is_no_log_is_refused(tmp_path: Path, shape: str) -> None:
     (folder / "results_1.json").write_text(shape)
     with pytest.raises(InputError, match=r"no results of lm-eval|no samples beside"):
         read_log(folder, Options())
+
+
+@pytest.mark.parametrize("codec", ["utf-16", "utf-32", "latin-1"])
+def test_another_encoding_is_refused_by_name(tmp_path: Path, codec: str) -> None:
+    path = tmp_path / "log.json"
+    path.write_bytes('{"eval": {"task": "café"}}'.encode(codec))
+    assert "is not UTF-8" in refused(path) or "not JSON" in refused(path)
+
+
+def test_a_byte_order_mark_is_read_over(tmp_path: Path) -> None:
+    path = tmp_path / "log.json"
+    path.write_bytes(b"\xef\xbb\xbf" + HOMES["teacher"].read_bytes())
+    assert read_log(path, Options()).evals == read_log(HOMES["teacher"], Options()).evals
+
+
+def test_a_link_to_a_file_that_is_no_log_shows_nothing_of_it(tmp_path: Path) -> None:
+    """A folder of logs from somebody else may link to what they would like to see."""
+    (tmp_path / "secret").write_text("hunter2 is the password")
+    folder = changed_lm_eval("teacher", tmp_path)
+    for name in ("samples_small_sums_*", "results_*"):
+        path = next(folder.glob(name))
+        whole = path.read_bytes()
+        path.unlink()
+        path.symlink_to(tmp_path / "secret")
+        assert "hunter2" not in refused(folder)
+        path.unlink()
+        path.write_bytes(whole)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    folder = changed_lm_eval("teacher", tmp_path)
+    path = next(folder.glob("samples_small_sums_*"))
+    path.unlink()
+    os.mkfifo(path)
+    assert "is no file" in refused(folder)
 
 
 JUNK: tuple[Any, ...] = (None, 1e300, EVIL, [], {}, [[None]], {"a": None})

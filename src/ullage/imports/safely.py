@@ -103,6 +103,8 @@ def read_lines(path: Path) -> Iterator[tuple[str, Any]]:
 
 def _opened(path: Path) -> IO[bytes]:
     try:
+        if not path.is_file():  # a pipe or a device would never end
+            raise InputError(f"{path}: is no file; name a log")
         return path.open("rb")
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); name a log") from None
