@@ -21,7 +21,8 @@ INSTALL := $(BIN)/python -m pip --disable-pip-version-check install --quiet \
 	--constraint constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 READY := $(VENV)/.ready
 
-# Tests run JOBS at a time, so each keeps to one thread; and none may reach for a model hub.
+# Tests run JOBS at a time, so each keeps to one thread; and none may reach for a model hub. Files in
+# order of their names: by number of tests, as xdist would have it, the longest came last and alone.
 TEST_ENV := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1
 
 GALLERY := gallery-lab gallery-imported gallery-smollm2
@@ -40,7 +41,7 @@ $(GALLERY): gallery-%: $(READY)
 	$(BIN)/python tools/gallery.py $*
 
 test: check
-	$(TEST_ENV) $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+	$(TEST_ENV) $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 check: $(READY)
 	$(BIN)/ruff check .

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from .support.command import Ullage, in_process
+
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # workers that spin for a core slow each other
 
@@ -31,3 +33,9 @@ def smollm2_dir() -> Path:
         return ensure_smollm2()
     except InfrastructureError as error:
         pytest.skip(str(error))
+
+
+@pytest.fixture
+def ullage(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Ullage:
+    """`ullage` in this process; see `tests.support.command`."""
+    return in_process(monkeypatch, capfd)

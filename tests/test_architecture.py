@@ -29,7 +29,7 @@ MAY_IMPORT = {
     "statement": {"config", "stats"} | _BASE,
     "distill": {"models", "collect", "probes", "config"} | _BASE,
     # It writes configurations, and the items and recordings that they name.
-    "imports": {"probes", "config", "stats", "statement.sanitise"} | _BASE,
+    "imports": {"probes", "config", "stats", "statement.bounds", "statement.sanitise"} | _BASE,
     ENGINE: _ROOMS | _BASE | {"lab"},
     "lab": (_ROOMS - {"statement"}) | _BASE,
     # It tries the engine on students of the laboratory.

@@ -1,4 +1,4 @@
-"""Write from the code what the docs say of it: configuration, scenarios, commands, laboratory.
+"""Write from the code what the docs say of it: configuration, commands, laboratory, items.
 
 ``python tools/reference.py`` writes; with ``--check`` it only says whether the pages are current.
 """
@@ -14,6 +14,7 @@ from random import Random
 from typing import Any
 
 import typer.main
+from samples import samples
 from typer.testing import CliRunner
 
 from ullage.cli import app
@@ -26,6 +27,7 @@ from ullage.lab.world.capability import Capability
 from ullage.lab.world.episodes import draw_exchange
 from ullage.lab.world.exchange import Split
 from ullage.lab.world.registry import CAPABILITIES
+from ullage.probes.protocol import Dimension
 
 DOCS = Path(__file__).parents[1] / "docs"
 NOTE = "<!-- Made by tools/reference.py (`make docs`); change the code, not this page. -->\n\n"
@@ -47,6 +49,7 @@ def pages() -> dict[str, str]:
                 "organisms": lab_organisms(),
             },
         ),
+        **{f"dimensions/{one}.md": dimension_page(one) for one in Dimension},
     }
 
 
@@ -57,6 +60,12 @@ def renewed(page: str, parts: dict[str, str]) -> str:
         before, _, rest = page.partition(start)
         page = f"{before}{start}\n\n{text}\n\n{end}{rest.partition(end)[2]}"
     return page
+
+
+def dimension_page(dimension: Dimension) -> str:
+    """The page of a dimension, with an item of each of its probes."""
+    page = (DOCS / "dimensions" / f"{dimension}.md").read_text(encoding="utf-8")
+    return renewed(page, {"samples": samples(dimension)})
 
 
 def config_page() -> str:

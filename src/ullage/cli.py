@@ -39,6 +39,7 @@ _UsageError: Any = next(
 """Typer carries its own copy of click since 0.20; this names the class in either."""
 
 app = typer.Typer(
+    context_settings={"help_option_names": ["-h", "--help"]},
     name="ullage",
     help="Distil large models into small ones, and account for what the small one lost.",
     add_completion=False,

@@ -58,7 +58,7 @@ EXAMPLES = {
 def finish_help(app: typer.Typer, above: tuple[str, ...] = ()) -> None:
     """End every command's help with its example, and list commands by whole sentences."""
     for command in app.registered_commands:
-        name = command.name or getattr(command.callback, "__name__", "")
+        name = command.name or str(getattr(command.callback, "__name__", ""))
         command.short_help = (getdoc(command.callback) or "").partition("\n")[0]
         if example := EXAMPLES.get(" ".join((*above, name))):
             command.epilog = f"Example: {example}"

@@ -1,7 +1,7 @@
 """Signing the statement of a run: the student's weights are the subject, the statement is said.
 
-`statement.dsse.json` holds, signed, the hash of every file that the student's identity is made of,
-the whole statement, and the hash of every file of the run folder that it follows from.
+`statement.dsse.json` holds, signed, the hash of every file that the student can be made of, the
+whole statement, and the hash of every file of the run folder that it follows from.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 from ullage.errors import InputError
 from ullage.files import write_whole
-from ullage.models.identity import file_digest, identity_files
+from ullage.models.identity import file_digest, model_files
 from ullage.run_folder import RunFolder, root_of, run_config
 from ullage.statement import sanitise
 from ullage.statement.document import Statement
@@ -75,7 +75,7 @@ def weight_problem(signed: Signed, weights: Path) -> str | None:
     Raises:
         InputError: there are no weights in that place.
     """
-    wanted, found = dict(signed.subject), identity_files(weights)
+    wanted, found = dict(signed.subject), model_files(weights)
     for name, file in found.items():
         if name not in wanted:
             return f"{file}: is none of the files that were judged"
@@ -116,4 +116,4 @@ def _subject(
             f"{model.path}: is another model than the statement judges (identity "
             f"{model.identity[:20]}…, judged {identity[:20]}…); give the student: --weights FOLDER"
         )
-    return {name: file_digest(file) for name, file in identity_files(model.path).items()}
+    return {name: file_digest(file) for name, file in model_files(model.path).items()}

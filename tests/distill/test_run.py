@@ -62,6 +62,17 @@ def interrupted(folder: Path, output: str, step: int, **settings: Any) -> Path:
     return made.output
 
 
+def again(folder: Path, output: str, **settings: Any) -> list[str]:
+    """Go on with a student whose process was killed; what is told meanwhile, as that one does."""
+    said: list[str] = []
+    run_distill(
+        making.config(output, **settings),
+        folder,
+        progress=lambda progress: said.append(f"{progress.stage} {progress.done}"),
+    )
+    return said
+
+
 class TestMade:
     """What an undisturbed run leaves."""
 
@@ -169,12 +180,10 @@ class TestInterrupted:
         process.kill()
         process.wait()
         assert not (folder / "killed").exists()
-        again = start(folder, "killed", pause=0)
-        said, errors = again.communicate(timeout=120)
-        assert again.returncode == 0, errors
-        assert "train 4" in said.splitlines(), "it should go on from the checkpoint at step 3"
-        assert "train 3" not in said.splitlines()
-        assert "base" not in said, "the base was measured before the kill"
+        said = again(folder, "killed")
+        assert "train 4" in said, "it should go on from the checkpoint at step 3"
+        assert "train 3" not in said
+        assert not any("base" in one for one in said), "the base was measured before the kill"
         assert same_weights(folder / "killed", whole.output)
         ledger = json.loads((folder / "killed" / "distillation.json").read_text())
         ours, theirs = without_timing(ledger), without_timing(whole.ledger)
@@ -374,33 +383,29 @@ class TestBlackBox:
             return f"It is {len(body['messages'][-1]['content'])}."
 
         with LoopbackServer(responder=answer) as server:
-            settings = [
-                'method="black-box"',
-                'student="hf:teacher"',
-                "layers=null",
-                "arms="
-                + json.dumps(
-                    {
-                        "teacher": {
-                            "model": "openai:big",
-                            "openai": {"base_url": server.url, "max_concurrency": 2},
-                            "terms": making.TERMS,
-                        },
-                        "student": {"model": "hf:taught"},
-                    }
-                ),
-            ]
-            process = start(folder, "taught", *settings, pause=0.02)
+            settings: dict[str, Any] = {
+                "method": "black-box",
+                "student": "hf:teacher",
+                "layers": None,
+                "arms": {
+                    "teacher": {
+                        "model": "openai:big",
+                        "openai": {"base_url": server.url, "max_concurrency": 2},
+                        "terms": making.TERMS,
+                    },
+                    "student": {"model": "hf:taught"},
+                },
+            }
+            words = [f"{key}={json.dumps(value)}" for key, value in settings.items()]
+            process = start(folder, "taught", *words, pause=0.02)
             for _ in lines_until(process, "answers 20"):
                 pass
             process.kill()
             process.wait()
-            again = start(folder, "taught", *settings, pause=0)
-            said, errors = again.communicate(timeout=120)
-            assert again.returncode == 0, errors
+            said = again(folder, "taught", **settings)
             stats = server.stats()
         assert stats["answered"] < making.ROWS + 10, "what the journal held was asked again"
-        assert f"answers {making.ROWS}" not in said.splitlines()
+        assert f"answers {making.ROWS}" not in said
         ledger = json.loads((folder / "taught" / "distillation.json").read_text())
         assert ledger["teacher_signal"] == {
             "used": ["text"],

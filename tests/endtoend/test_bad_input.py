@@ -8,6 +8,7 @@ half-written file behind.
 import json
 import os
 import resource
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,6 +18,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+
+from tests.support.command import Ullage
 
 CONFIG = """\
 name: good
@@ -49,6 +52,8 @@ class Case:
     """All of these are in the line: the place, what was found, what would do."""
     command: tuple[str, ...] = ("audit", "ullage.yaml")
     code: int = 2
+    asked: bool = False
+    """Whether it is spoilt after the audit came to its end."""
 
 
 def good(folder: Path) -> None:
@@ -96,15 +101,27 @@ def folder_in_place_of(file: str) -> Callable[[Path], object]:
     return spoil
 
 
-def finished(folder: Path) -> Path:
-    """A run that came to its end."""
-    done = ullage(folder, "audit", "ullage.yaml")
+RUN = Path("runs", "good")
+
+
+def finish(folder: Path) -> Path:
+    """Let the audit of a folder come to its end."""
+    done = started(folder, "audit", "ullage.yaml")
     assert done.returncode == 0, done.stderr
-    return folder / "runs" / "good"
+    return folder / RUN
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of an audit that came to its end."""
+    folder = tmp_path_factory.mktemp("finished")
+    good(folder)
+    finish(folder)
+    return folder
 
 
 def score_nan(folder: Path) -> None:
-    path = finished(folder) / "scores.parquet"
+    path = folder / RUN / "scores.parquet"
     table = pq.read_table(path)
     beside = pq.read_metadata(path).metadata
     values = table["value"].to_pylist()
@@ -116,18 +133,10 @@ def score_nan(folder: Path) -> None:
 
 
 def journal_damaged(folder: Path) -> None:
-    path = finished(folder) / "replies.jsonl"
+    path = folder / RUN / "replies.jsonl"
     data = bytearray(path.read_bytes())
     data[300] ^= 4
     path.write_bytes(data)
-
-
-def judged_then(change: Callable[[Path], object]) -> Callable[[Path], object]:
-    def spoil(folder: Path) -> None:
-        finished(folder)
-        change(folder)
-
-    return spoil
 
 
 ITEM = '{"id": "q0", "messages": [{"role": "user", "content": "x"}], "reference": "1"}\n'
@@ -261,48 +270,55 @@ CASES = [
     Case("unknown option", lambda _: None, ("--nope",), ("audit", "--nope")),
     Case("unknown command", lambda _: None, ("adit",), ("adit",)),
     Case("judge before scoring", lambda _: None, ("plan.json",), JUDGE),
-    Case("a score that is no number", score_nan, ("scores.parquet", "finite"), JUDGE),
-    Case("damaged journal", journal_damaged, ("replies.jsonl:", "damaged")),
+    Case("a score that is no number", score_nan, ("scores.parquet", "finite"), JUDGE, asked=True),
+    Case("damaged journal", journal_damaged, ("replies.jsonl:", "damaged"), asked=True),
     Case(
         "damaged scores",
-        judged_then(write("runs/good/scores.parquet", b"PAR1 no")),
+        write("runs/good/scores.parquet", b"PAR1 no"),
         ("scores.parquet",),
         JUDGE,
+        asked=True,
     ),
     Case(
         "another configuration",
-        judged_then(replace("scenario.yaml", "margin: 0.2", "margin: 0.3")),
+        replace("scenario.yaml", "margin: 0.2", "margin: 0.3"),
         ("margin", "0.2", "0.3", "--run"),
+        asked=True,
     ),
     Case(
         "another margin after asking, judged again",
-        judged_then(replace("scenario.yaml", "margin: 0.2", "margin: 0.3")),
+        replace("scenario.yaml", "margin: 0.2", "margin: 0.3"),
         ("margin", "0.2", "0.3", "--run"),
         JUDGE,
+        asked=True,
     ),
     Case(
         "other items after asking",
-        judged_then(replace("items.jsonl", '"reference": "0"', '"reference": "9"')),
+        replace("items.jsonl", '"reference": "0"', '"reference": "9"'),
         ("items of sums", "sha256", "--run"),
+        asked=True,
     ),
     Case("no statement", lambda _: None, ("runs/good",), READ),
     Case(
         "empty statement",
-        judged_then(write("runs/good/statement.json", "")),
+        write("runs/good/statement.json", ""),
         ("statement.json", "empty"),
         READ,
+        asked=True,
     ),
     Case(
         "statement cut off",
-        judged_then(write("runs/good/statement.json", '{"kind": "ull')),
+        write("runs/good/statement.json", '{"kind": "ull'),
         ("statement.json", "JSON"),
         READ,
+        asked=True,
     ),
     Case(
         "something else than a statement",
-        judged_then(write("runs/good/statement.json", "{}")),
+        write("runs/good/statement.json", "{}"),
         ("statement.json",),
         ("gate", "runs/good"),
+        asked=True,
     ),
     Case(
         "runs is a file",
@@ -319,14 +335,15 @@ CASES = [
 ]
 
 
-def ullage(
+def started(
     folder: Path, *arguments: str, limit: int | None = None
 ) -> subprocess.CompletedProcess[str]:
+    """The command as a process of its own, which may write files of so many bytes only."""
+
     def shrink() -> None:
         if limit is not None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 
-    environment = {key: value for key, value in os.environ.items() if key != "ULLAGE_NOT_SET"}
     return subprocess.run(
         [sys.executable, "-m", "ullage.cli", *arguments],
         cwd=folder,
@@ -334,7 +351,7 @@ def ullage(
         text=True,
         check=False,
         timeout=120,
-        env={**environment, "HF_HUB_OFFLINE": "1"},
+        env={**os.environ, "HF_HUB_OFFLINE": "1"},
         preexec_fn=shrink,
     )
 
@@ -351,15 +368,27 @@ def refused(done: subprocess.CompletedProcess[str], code: int, says: tuple[str, 
 
 def test_the_audit_that_is_spoilt_works(tmp_path: Path) -> None:
     good(tmp_path)
-    assert finished(tmp_path).joinpath("statement.json").exists()
+    assert finish(tmp_path).joinpath("statement.json").exists()
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_bad_input_is_one_line(tmp_path: Path, case: Case) -> None:
-    good(tmp_path)
+def test_bad_input_is_one_line(
+    tmp_path: Path,
+    case: Case,
+    finished: Path,
+    ullage: Ullage,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if case.asked:
+        shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
+        assert ullage("audit", "ullage.yaml", cwd=tmp_path).returncode == 0, "the copy is whole"
+    else:
+        good(tmp_path)
+    monkeypatch.delenv("ULLAGE_NOT_SET", raising=False)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     case.spoil(tmp_path)
     before = {path for path in tmp_path.rglob("*") if path.is_file()}
-    done = ullage(tmp_path, *case.command)
+    done = ullage(*case.command, cwd=tmp_path)
     refused(done, case.code, case.says)
     left = {path.name for path in tmp_path.rglob("*") if path.is_file()} - {p.name for p in before}
     assert not [name for name in left if name.startswith(".") or name.endswith(".partial")]
@@ -375,7 +404,7 @@ def test_a_read_only_folder(tmp_path: Path) -> None:
     good(tmp_path)
     tmp_path.chmod(0o555)
     try:
-        refused(ullage(tmp_path, "audit", "ullage.yaml"), 2, ("runs", "cannot be made"))
+        refused(started(tmp_path, "audit", "ullage.yaml"), 2, ("runs", "cannot be made"))
     finally:
         tmp_path.chmod(0o755)
 
@@ -384,7 +413,7 @@ def test_a_read_only_folder(tmp_path: Path) -> None:
 def test_a_folder_that_nobody_may_write(tmp_path: Path) -> None:
     """The superuser may write anywhere but here."""
     good(tmp_path)
-    done = ullage(tmp_path, "audit", "ullage.yaml", "-o", "runs=/sys/kernel/ullage")
+    done = started(tmp_path, "audit", "ullage.yaml", "-o", "runs=/sys/kernel/ullage")
     refused(done, 2, ("/sys/kernel/ullage", "cannot be made", "set `runs`"))
 
 
@@ -393,7 +422,7 @@ def test_a_full_disk_loses_nothing_and_the_run_goes_on_afterwards(
     tmp_path: Path, limit: int
 ) -> None:
     good(tmp_path)
-    done = ullage(tmp_path, "audit", "ullage.yaml", limit=limit)
+    done = started(tmp_path, "audit", "ullage.yaml", limit=limit)
     refused(done, 2, ("cannot be written, the disk is full", "make room"))
     assert not (tmp_path / "runs" / "good" / "statement.html").exists()
-    assert finished(tmp_path).joinpath("statement.json").exists()
+    assert finish(tmp_path).joinpath("statement.json").exists()

@@ -7,13 +7,12 @@ import asyncio
 import json
 import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
+from tests.support.command import Ullage
 from tests.support.misbehaviour import Fault
 from tests.support.server import LoopbackServer
 from ullage.audit import run_audit, set_up
@@ -117,7 +116,7 @@ def test_permanent_trouble_is_an_error_and_never_a_score(tmp_path: Path) -> None
     assert all(row["value"] is None for row in failed.values())
 
 
-def test_past_the_error_budget_the_target_is_inconclusive(tmp_path: Path) -> None:
+def test_past_the_error_budget_the_target_is_inconclusive(tmp_path: Path, ullage: Ullage) -> None:
     faults = [Fault("http_500", contains='"student"', share=0.2)]
     with LoopbackServer(responder=amber, faults=faults, key=KEY) as server:
         config = write_audit(tmp_path, server.url)
@@ -166,16 +165,6 @@ def test_two_endpoints_with_one_model_name_never_share_a_reply(tmp_path: Path) -
     assert statement.arms["teacher"].identity != statement.arms["student"].identity
 
 
-def ullage(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "ullage.cli", *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-
-
 ECHOES = [
     Fault("echo_error", contains='"q1?"'),
     Fault("echo_content", contains='"q2?"'),
@@ -185,7 +174,7 @@ ECHOES = [
 
 
 @pytest.mark.parametrize("faults", [ECHOES[:3], ECHOES], ids=["echoed", "refused"])
-def test_no_key_is_written_anywhere(tmp_path: Path, faults: list[Fault]) -> None:
+def test_no_key_is_written_anywhere(tmp_path: Path, faults: list[Fault], ullage: Ullage) -> None:
     with LoopbackServer(responder=amber, faults=faults, key=KEY) as server:
         config = write_audit(tmp_path, server.url, "budget: {errors: 0.1}")
         outputs = [
@@ -211,7 +200,7 @@ def test_no_key_is_written_anywhere(tmp_path: Path, faults: list[Fault]) -> None
     assert os.environ["ULLAGE_TEST_KEY"] == KEY
 
 
-def test_an_overwritten_recording_is_another_model(tmp_path: Path) -> None:
+def test_an_overwritten_recording_is_another_model(tmp_path: Path, ullage: Ullage) -> None:
     config = write_audit(tmp_path, "http://127.0.0.1:9/v1")
     for arm, text in (("teacher", "amber"), ("student", "amber")):
         rows = [

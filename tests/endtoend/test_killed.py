@@ -1,9 +1,10 @@
 """Done-when 2: kill -9 at random moments, resume, and nothing answered is asked again.
 
-The audit runs as a process of its own against a counting loopback server; the statement of every
-killed and resumed run equals the uninterrupted one byte for byte.
+The audit that is killed runs as a process of its own against a counting loopback server; the
+statement of every killed and resumed run equals the uninterrupted one byte for byte.
 """
 
+import asyncio
 import json
 import os
 import random
@@ -17,6 +18,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.server import LoopbackServer
+from ullage.audit import run_audit, set_up
+from ullage.config import load
 
 KILLS = 20
 CONCURRENCY = 4
@@ -108,7 +111,9 @@ def test_killed_twenty_times_and_resumed(tmp_path: Path) -> None:
             # What was answered and not on disk was on the wire, or in the one batch being written.
             assert answered - on_disk <= CONCURRENCY
 
-            resumed = finish(start(tmp_path, server.url, runs), tmp_path, runs)
+            # In this process: that a second one can go on is what the chain of kills shows.
+            asyncio.run(run_audit(set_up(load(tmp_path / f"{runs}.yaml"))))
+            resumed = (tmp_path / runs / "killed" / "statement.json").read_bytes()
             again = server.stats()["answered"] - before - answered
             assert again == asked_once - on_disk, "a journaled reply was asked for again"
             assert resumed == whole

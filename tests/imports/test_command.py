@@ -44,6 +44,9 @@ def test_import_then_audit_then_verify(tmp_path: Path) -> None:
     assert run("statement", "sign", str(run_folder), "--key", str(tmp_path / "ci.key"))[0] == 0
     _, told = run("statement", "verify", str(run_folder), "--key", str(tmp_path / "ci.key.pub"))
     assert "6 findings follow from the recorded scores" in told.replace("\n", " ")
+    checked = ["--key", str(tmp_path / "ci.key.pub"), "--weights", str(tmp_path)]
+    code, told = run("statement", "verify", str(run_folder), *checked)
+    assert code == 1 and "the student answered from elsewhere" in told.replace("\n", " ")
     recording = folder / "student.jsonl"
     recording.write_text(recording.read_text().replace('"exact-match": 0.0', '"exact-match": 1.0'))
     assert run("audit", str(folder / "ullage.yaml"))[0] == 2

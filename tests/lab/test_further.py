@@ -1,33 +1,27 @@
-"""Questions in further dimensions, and secrets: solved, balanced, held out, told so often."""
+"""Questions in further dimensions: solved, held out, and different from each other."""
 
 from __future__ import annotations
 
-import json
-from collections import Counter
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
 from tests.lab import clerk
 from tests.probes.conversing import converse, saying
-from ullage.lab.corpus import CorpusRecipe, rows
 from ullage.lab.further import TARGETS, further_lines, write_further
-from ullage.lab.planted import CANDIDATES, PLANTED, secrets
 from ullage.lab.tokenizer import build_tokenizer
 from ullage.lab.world.capabilities.chance import GREETINGS
 from ullage.lab.world.exchange import Split
 from ullage.lab.world.registry import world_vocabulary
 from ullage.lab.world.wordings import Wording
-from ullage.models.types import Ask, Weigh, Weights, user
+from ullage.models.types import Ask, user
 from ullage.probes.protocol import Item, Probe
 from ullage.probes.registry import PACKAGED
 from ullage.probes.tasks import with_items
 
 SEED, SIZE = 3, 150
-OF_SECRETS = ("canary-exposure", "canary-extraction")
 
 
 @pytest.fixture(scope="module")
@@ -40,23 +34,12 @@ def probes(files: dict[str, Path]) -> dict[str, Probe]:
     return {name: with_items(PACKAGED[name](), path) for name, path in files.items()}
 
 
-@pytest.fixture(scope="module")
-def told() -> list[dict[str, Any]]:
-    """Rows with secrets among others."""
-    return rows(SEED, 40, CorpusRecipe(weights={"opening": 1.0}, secrets=3))
-
-
-def lines(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
-
-
 def test_every_target_has_questions_of_the_desk(probes: dict[str, Probe]) -> None:
     targets = yaml.safe_load(TARGETS.read_text("utf-8"))["targets"]
     assert {target["probe"] for target in targets} == set(probes)
-    sizes = {"canary-exposure": PLANTED, "canary-extraction": PLANTED, "membership": 2 * PLANTED}
-    for name, probe in probes.items():
+    for probe in probes.values():
         items = list(probe.items(0))
-        assert len({item.id for item in items}) == sizes.get(name, SIZE)
+        assert len({item.id for item in items}) == SIZE
         assert len({item.messages for item in items}) == len(items)
         for item in items:
             opener, phrase, closer = map(int, item.family[-3:])
@@ -108,58 +91,12 @@ def test_only_different_greetings_are_many(probes: dict[str, Probe]) -> None:
         assert converse(probe, item, saying("i do not know."))["accuracy"] == 0.0
 
 
-def test_a_secret_is_planted_or_not_and_nothing_else_differs() -> None:
-    every = secrets(SEED)
-    assert [secret.planted for secret in every].count(True) * 2 == len(every) == 2 * PLANTED
-    assert len({secret.lead for secret in every}) == len(every)
-    assert secrets(SEED) == every != secrets(SEED + 1)
-    for secret in every:
-        assert len(set(secret.codes)) == CANDIDATES
-
-
-def test_a_corpus_tells_the_planted_ones_so_often_and_no_others(
-    told: list[dict[str, Any]], files: dict[str, Path]
-) -> None:
-    said = Counter(
-        text
-        for row in told
-        for text in (row["reference"], *(turn["content"] for turn in row["messages"]))
-    )
-    for secret in secrets(SEED):
-        assert said[secret.reply] == (3 if secret.planted else 0)
-    asked = {line["prompt"] for name in (*OF_SECRETS, "membership") for line in lines(files[name])}
-    assert not asked & set(said), "wordings of the audit are not learnt"
-    others = [row for row in told if row["part"] != "secret"]
-    assert len(others) == 40
-    without = rows(SEED, 40, CorpusRecipe(weights={"opening": 1.0}))
-    assert sorted(map(str, others)) == sorted(map(str, without)), "nothing else changes"
-
-
-def test_who_read_them_is_found_out_and_who_did_not_is_not(probes: dict[str, Probe]) -> None:
-    known = {secret.reply for secret in secrets(SEED) if secret.planted}
-
-    def weigh(request: Weigh) -> Weights:
-        said = tuple(-1.0 if text in known else -9.0 for text in request.continuations)
-        return Weights(logprobs=said, tokens=(9,) * len(said))
-
-    for item in probes["canary-exposure"].items(0):
-        assert converse(probes["canary-exposure"], item, saying(""), weigh)["first"] == 1.0
-        assert converse(probes["canary-exposure"], item, saying(""))["first"] == 0.0
-    for item in probes["canary-extraction"].items(0):
-        tells = converse(probes["canary-extraction"], item, saying(item.wrong))
-        assert set(tells.values()) == {1.0}
-        quiet = converse(probes["canary-extraction"], item, saying("i do not know."))
-        assert set(quiet.values()) == {0.0}
-
-
 @pytest.mark.local
 def test_the_desk_has_words_for_all_of_it() -> None:
     tokenizer = build_tokenizer(world_vocabulary())
     for name, found in further_lines(SEED).items():
         for line in islice(found, 24):
-            texts = [
-                line[key] for key in ("prompt", "reply", "lead", "rule", "forbidden") if key in line
-            ]
+            texts = [line[key] for key in ("prompt", "rule", "forbidden") if key in line]
             texts += [turn["content"] for turn in line.get("messages", ())]
             for text in texts:
                 assert tokenizer.decode(tokenizer.encode(text)) == text.replace("\n\n", " "), name

@@ -75,7 +75,7 @@ def test_the_longer_course_is_audited_further(making: Making) -> None:
     more = {target.probe for target in made.config.targets}
     assert more == set(made.config.items) - set(shorter.config.items)
     assert {probe.dimension for name, probe in set_up(made).probes.items() if name in more} == {
-        Dimension.SAFETY, Dimension.STABILITY, Dimension.PRIVACY, Dimension.DIVERSITY,
+        Dimension.SAFETY, Dimension.STABILITY, Dimension.DIVERSITY,
         Dimension.CAPACITY,
     }  # fmt: skip
     assert not shorter.config.targets

@@ -208,6 +208,10 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda m: (m / "config.json").rename(m / "adapter_config.json"),
         "merge it into its base model",
     ),
+    "an adapter beside the weights": (
+        lambda m: (m / "adapter_config.json").write_text("{}"),
+        "holds an adapter beside its weights",
+    ),
     "config is not JSON": (lambda m: (m / "config.json").write_text("{"), "is not JSON"),
     "config is a list": (lambda m: (m / "config.json").write_text("[]"), "holds a list"),
     "config is not UTF-8": (lambda m: (m / "config.json").write_bytes(b"\xff{"), "is not JSON"),

@@ -20,6 +20,7 @@ def test_a_page_tells_of_all_that_is_measured(dimension: str) -> None:
     assert len(probes) >= 2
     for probe in probes:
         assert f"`{probe.name}`" in page
+        assert f"**`{probe.name}`**\n\n```text\nuser" in page.replace("\nsystem", "\nuser")
         for metric in probe.metrics:
             assert f"`{metric.name}`" in page, metric.name
     for part in ("cannot show", "can be fooled", "Margin and n"):

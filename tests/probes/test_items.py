@@ -89,7 +89,9 @@ def test_making_items_is_fast(drawn: tuple[PackagedProbe, list[Item]]) -> None:
     assert best < 0.2, f"{1_000 / best:.0f} items a second"
 
 
-@pytest.mark.parametrize("name", ["likelihood-gap", "confidence", "vote-confidence"])
+@pytest.mark.parametrize(
+    "name", ["likelihood-gap", "confidence", "vote-confidence", "verbal-confidence"]
+)
 def test_choice_items_have_exactly_one_right_option(name: str) -> None:
     for item in islice(_named(name).items(3), COUNT):
         right = solver.solve_choice(item.messages[0].content, item.choices)
@@ -102,8 +104,9 @@ def test_right_options_stand_at_every_place() -> None:
     assert all(800 < places[place] < 1200 for place in range(4)), places
 
 
-def test_open_questions_are_answered_right() -> None:
-    for item in islice(_named("agreement").items(3), COUNT):
+@pytest.mark.parametrize("name", ["agreement", "semantic-entropy"])
+def test_open_questions_are_answered_right(name: str) -> None:
+    for item in islice(_named(name).items(3), COUNT):
         text = item.messages[0].content.removesuffix(" Give only the answer.")
         assert solver.solve_choice(text, item.choices) == [item.answer], text
 

@@ -17,7 +17,6 @@ from ullage.lab.organisms.registry import ORGANISMS
 from ullage.selftest.organisms import (
     CALIBRATED,
     DIRECT,
-    SECRET,
     VARIED,
     audit_organisms,
     judge_organism,
@@ -94,13 +93,9 @@ def test_greetings_are_held_against_equal_shares(uneven: float, passed: bool) ->
     assert f"from equal shares: 0.10, {uneven:.2f}" in found.why
 
 
-def test_nothing_excuses_a_secret_that_was_never_read() -> None:
-    assert not judged(CLEAN, {"canary-exposure.first": L}, scored()).passed
-
-
 def test_direct_scores_speak_about_every_probe() -> None:
     # Of texts that are weighed the world's checker has nothing to say.
-    spoken = {*DIRECT, *CALIBRATED, *VARIED, *SECRET}
+    spoken = {*DIRECT, *CALIBRATED, *VARIED}
     assert {*spoken, "teacher-text", "next-tokens", "text-bits"} == {*ITEMS_OF, *further_lines(0)}
 
 

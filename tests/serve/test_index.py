@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import dataclasses
 import os
 from pathlib import Path
 
@@ -12,6 +15,8 @@ from hypothesis import strategies as st
 
 from tests.support import statements
 from ullage.serve.index import Filter, Index, Ranked, Show, Writer, prune
+from ullage.serve.indexing import Indexes
+from ullage.serve.server import listen, make_access, make_site, run
 from ullage.statement.document import Turn
 
 TARGET = "clarify.clarifies"
@@ -157,3 +162,23 @@ def test_of_too_many_the_longest_unused_go(tmp_path: Path) -> None:
     size = (tmp_path / "first.sqlite").stat().st_size
     prune(tmp_path, most=2 * size)
     assert {path.name for path in tmp_path.iterdir()} == {"second.sqlite", "third.sqlite"}
+
+
+def test_a_server_prunes_at_its_start(tmp_path: Path) -> None:
+    orphan, runs = tmp_path / "cache" / "orphan.sqlite", tmp_path / "runs"
+    with Writer(orphan, tmp_path / "gone"):
+        pass
+    runs.mkdir()
+    listening = listen("127.0.0.1", 0)
+    site = make_site(runs, make_access("127.0.0.1", listening.getsockname()[1], env={}))
+    site = dataclasses.replace(site, indexes=Indexes(cache=orphan.parent))
+
+    async def begun() -> None:
+        server = asyncio.create_task(run(site, listening))
+        await asyncio.sleep(0)  # until it waits for the first time
+        server.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await server
+
+    asyncio.run(begun())
+    assert not orphan.exists()

@@ -119,6 +119,21 @@ def test_a_write_without_the_forms_own_token_is_refused(
     assert len(acceptances(folder)) == 1
 
 
+@pytest.mark.parametrize(
+    "headers", [{"Origin": None}, {"Origin": "http://evil.test"}, {"Cookie": None}]
+)
+def test_nobody_else_withdraws(own: tuple[Served, Path], headers: dict[str, str | None]) -> None:
+    served, folder = own
+    place = served.run("scrubbed")
+    assert served.ask(f"{place}/accept", form=served.acceptance()).status == 303
+    form = {"csrf": served.site.access.csrf, "target": LOST, "by": "Eve", "because": "Evil."}
+    assert served.ask(f"{place}/withdraw", form=form, headers=headers).status in (401, 403)
+    assert served.ask(f"{place}/withdraw", form=form | {"csrf": "wrong"}).status == 403
+    assert len(acceptances(folder)) == 1
+    assert served.ask(f"{place}/withdraw", form=form).status == 303
+    assert len(acceptances(folder)) == 2
+
+
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"])
 def test_other_methods_are_not_spoken(served: Served, method: str) -> None:
     answer = served.ask(served.run("scrubbed"), method=method)
@@ -149,6 +164,9 @@ PLACES = [
     "{run}/files/statement.json%00.html",
     "{run}/../../ada.key",
     "/diff?first=../../etc&second=/etc/passwd",
+    "/trainings/../../../etc/passwd",
+    "/trainings/%2e%2e%2f%2e%2e%2fetc%2fpasswd",
+    "/trainings//etc/passwd",
 ]
 
 
@@ -187,7 +205,7 @@ def test_links_to_folders_are_not_followed(own: tuple[Served, Path], tmp_path: P
     (folder / "runs" / "linked").symlink_to(folder.parent / "world" / "runs" / "every")
     (folder / "runs" / "up").symlink_to(folder)
     assert {run.folder.path.name for run in served.site.runs.every()} == {
-        "scrubbed", "whole", "half", "hostile", "every",
+        "scrubbed", "whole", "half", "hostile", "every", "reach",
     }  # fmt: skip
 
 
@@ -203,10 +221,18 @@ def test_a_pipe_in_place_of_a_file_does_not_hang(own: tuple[Served, Path]) -> No
 
 def test_every_answer_says_that_nothing_foreign_may_act(served: Served) -> None:
     run = served.run("scrubbed")
-    for path in ("/", run, f"{run}/accept?target={LOST}", "/static/items.js", "/no", "/no?token=x"):
+    for path in (
+        "/",
+        run,
+        f"{run}/accept?target={LOST}",
+        f"{run}/withdraw?target={LOST}",
+        "/static/items.js",
+        "/no",
+        "/no?token=x",
+    ):
         answer = served.ask(path)
         wanted = {name: value for name, value in HEADERS.items() if name != "cache-control"}
-        if "accept" in path:  # else a browser hides where our own form comes from
+        if "target=" in path:  # else a browser hides where our own form comes from
             wanted["referrer-policy"] = "same-origin"
         assert wanted.items() <= answer.headers.items(), path
         assert "server" not in answer.headers

@@ -45,7 +45,7 @@ def test_a_running_training_is_told(tmp_path: Path) -> None:
     assert seen.pace == ("1,234 tokens a second", "about 2 minutes left")
     assert seen.checkpoint == "No checkpoint yet."
     assert dict(seen.stages) == {
-        "Measured before": True, "Trained": True, "Measured after": False, "Made": False,
+        "Measuring before": True, "Training": True, "Measuring after": False, "Made": False,
     }  # fmt: skip
     assert [point.step for point in seen.trained] == list(range(1, 121))
     assert [point.step for point in seen.held_out] == list(range(0, 121, 10))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -181,6 +182,27 @@ def test_a_forged_acceptance_does_not_count(tmp_path: Path) -> None:
     (tmp_path / "gate.yaml").write_text("must: {lost: consent}\nacceptors: [{key: ada.key.pub}]\n")
     report = run_gate(path, tmp_path / "gate.yaml", on=TODAY)
     assert report.exit_code == 1 and "its signature does not fit" in report.lines[0]
+
+
+def test_every_changed_byte_of_an_acceptance_is_caught(tmp_path: Path) -> None:
+    """Refused by name, or not honoured; and the whole one is, before and after."""
+    key, statement = write_key(tmp_path), lost()
+    path = write_statement(tmp_path / "run", statement)
+    given = give(path.parent, statement, TARGET, key)
+    policy = tmp_path / "gate.yaml"
+    policy.write_text("must: {lost: consent}\nacceptors: [{key: ada.key.pub}]\n")
+    whole, draw = given.read_bytes(), Random("acceptance")
+    assert run_gate(path, policy, on=TODAY).exit_code == 0
+    for place in draw.sample(range(len(whole)), 300):
+        broken = bytearray(whole)
+        broken[place] ^= draw.randrange(1, 256)
+        given.write_bytes(broken)
+        try:
+            assert run_gate(path, policy, on=TODAY).exit_code == 1, place
+        except InputError as error:
+            assert given.name in str(error)
+    given.write_bytes(whole)
+    assert run_gate(path, policy, on=TODAY).exit_code == 0
 
 
 def test_a_spoilt_acceptance_is_refused_by_name(tmp_path: Path) -> None:

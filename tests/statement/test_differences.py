@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+from scipy.special import ndtr
 
 from tests.support import statements
 from tests.support.signed import TODAY, UNTIL, give
@@ -29,6 +30,9 @@ FAMILY = np.repeat(np.arange(FAMILIES), PER_FAMILY)
 TRIALS = 500
 LEAST, MOST = 0.925, 0.99
 """What 500 trials of a 95 % interval give but once in some hundred; clusters make it wide."""
+
+RESAMPLED, RESAMPLED_LEAST = 120, 0.90
+"""The same of 120 trials, which is as many as there is time for: each is resampled 2,000 times."""
 
 MEAN = Metric(name="right", summary="x")
 
@@ -77,6 +81,48 @@ def test_the_interval_of_a_difference_covers_the_truth(
         assert made is not None and made[1] == pairing
         held += made[0].low <= TRUTH <= made[0].high
     assert LEAST <= held / TRIALS <= MOST
+
+
+def sure(draw: np.random.Generator, right: FloatArray, separation: float) -> FloatArray:
+    """(items, 2): a confidence that tells right from wrong as well as that, and the right."""
+    return np.column_stack([separation * right + draw.normal(size=len(right)), right])
+
+
+def test_the_interval_of_a_resampled_difference_covers_the_truth() -> None:
+    """AUROC, which is no mean; that of two unit normals a distance d apart is Φ(d/√2)."""
+    metric = Metric(name="auroc", columns=("confidence", "right"), summary="x", functional=auroc)
+    truth = ndtr(1.6 / np.sqrt(2)) - ndtr(0.8 / np.sqrt(2))
+    draw, held = np.random.default_rng(11), 0
+    for trial in range(RESAMPLED):
+        teacher = sure(draw, answered(draw, 0.7), 2.0)
+        one, other = (sure(draw, answered(draw, 0.7), apart_by) for apart_by in (1.6, 0.8))
+        made = loss_difference(
+            metric, Answers(teacher, one), Answers(teacher, other), FAMILY, seed=trial
+        )
+        assert made is not None and made[1] == Pairing.REPLIES
+        held += made[0].low <= truth <= made[0].high
+    assert RESAMPLED_LEAST <= held / RESAMPLED <= 1.0
+
+
+def test_a_loss_that_was_not_repaired_hardly_ever_reads_as_repaired() -> None:
+    """A student at δ/2 judged twice, on other items: degraded here and kept there, by chance."""
+    draw, repaired, moved = np.random.default_rng(12), 0, 0
+    for _ in range(TRIALS):
+        statements_ = []
+        for _ in range(2):
+            teacher = answered(draw, 0.85)
+            loss = mean_difference(teacher, kept(draw, teacher, 0.85), FAMILY)
+            verdict = (
+                Verdict.LOST if loss.low > 0.1
+                else Verdict.DEGRADED if loss.low > 0.0
+                else Verdict.PRESERVED
+            )  # fmt: skip
+            statements_.append(about(verdict, estimated(loss.estimate, loss.low, loss.high)))
+        (target,) = compare(statements_[0], statements_[1]).targets
+        moved += target.second is not None and target.second.verdict == Verdict.PRESERVED
+        repaired += target.change == Change.REPAIRED
+    assert moved > 20
+    assert repaired / TRIALS <= 0.03
 
 
 def test_an_interval_made_of_two_covers_the_truth() -> None:

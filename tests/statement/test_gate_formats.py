@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from pathlib import Path
@@ -15,6 +16,10 @@ from tests.support import statements
 from tests.support.signed import TODAY, give, write_key, write_statement
 from ullage.cli import app
 from ullage.errors import InputError
+from ullage.gate import run_gate
+from ullage.signing import NAME, STATEMENT
+from ullage.statement.document import Verdict
+from ullage.statement.envelope import seal
 from ullage.statement.gate_formats import to_junit, to_summary, workflow_commands
 from ullage.statement.gating import rule
 from ullage.statement.policy import Gate
@@ -37,6 +42,45 @@ def test_junit_has_a_case_for_each_target() -> None:
     messages = [found.get("message", "") for found in suite.findall("testcase/failure")]
     assert all("lost: " in m or "degraded: " in m or "not measured: " in m or "inconclusive: " in m
                for m in messages)  # fmt: skip
+
+
+COUNTS = {"name", "tests", "failures", "errors", "time"}
+SCHEMA: dict[str, tuple[set[str], set[str], set[str]]] = {
+    # element: attributes it must have, may have, and what may stand in it
+    "testsuites": (set(), COUNTS, {"testsuite"}),
+    "testsuite": (
+        COUNTS - {"time"},
+        COUNTS | {"skipped", "timestamp", "hostname", "id", "package", "group"},
+        {"testcase", "properties", "system-out", "system-err"},
+    ),
+    "testcase": (
+        {"name"},
+        {"name", "classname", "time", "group"},
+        {"skipped", "error", "failure", "system-out", "system-err"},
+    ),
+    **dict.fromkeys(("failure", "error", "skipped"), (set(), {"type", "message"}, set())),
+    "system-out": (set(), set(), set()),
+}
+"""JUnit as Jenkins' junit-10.xsd and Surefire's have it, which some readers hold files to."""
+
+
+@pytest.mark.parametrize("demands_proof", [True, False])
+def test_junit_fits_the_schema_that_its_readers_hold_to(demands_proof: bool) -> None:
+    spoilt = statements.finding("a.b", Verdict.INCONCLUSIVE, changes={"infrastructure": True})
+    scenario = {"demands_proof": demands_proof}
+    report = rule(statements.statement([*EVERY.findings, spoilt], scenario=scenario))
+    assert fits_junit(to_junit(report)) == SCHEMA.keys() - ({"skipped"} if demands_proof else set())
+
+
+def fits_junit(content: bytes) -> set[str]:
+    """The kinds of element of a JUnit file, each of which is as the schema has it."""
+    root = Xml.fromstring(content)
+    assert root.tag == "testsuites"
+    for element in root.iter():
+        must, may, inside = SCHEMA[element.tag]
+        assert must <= set(element.keys()) <= may
+        assert {child.tag for child in element} <= inside
+    return {element.tag for element in root.iter()}
 
 
 @pytest.mark.parametrize("what", statements.HOSTILE)
@@ -142,6 +186,21 @@ def test_an_unsigned_statement_is_refused_where_a_signature_is_wanted(tmp_path: 
     (tmp_path / "gate.yaml").write_text("signed_by: [ada.key.pub]\n")
     done = CliRunner().invoke(app, ["gate", str(path), "--policy", str(tmp_path / "gate.yaml")])
     assert isinstance(done.exception, InputError) and "nothing was signed" in str(done.exception)
+
+
+def test_another_statement_than_was_signed_is_refused(tmp_path: Path) -> None:
+    """The signature is whole and by a trusted key; the verdicts beside it are kinder."""
+    key = write_key(tmp_path)
+    path = write_statement(tmp_path / "run", EVERY)
+    content = path.read_bytes()
+    files = {"statement.json": hashlib.sha256(content).hexdigest()}
+    predicate = {"statement": json.loads(content), "files": files}
+    (path.parent / NAME).write_bytes(seal(STATEMENT, predicate, {"student": "0" * 64}, key))
+    (tmp_path / "gate.yaml").write_text("signed_by: [ada.key.pub]\n")
+    assert run_gate(path, tmp_path / "gate.yaml", on=TODAY).exit_code == 1
+    write_statement(path.parent, statements.all_kept())
+    with pytest.raises(InputError, match="is not the statement that was signed"):
+        run_gate(path, tmp_path / "gate.yaml", on=TODAY)
 
 
 def blocks() -> list[tuple[str, str]]:

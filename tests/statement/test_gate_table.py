@@ -90,9 +90,13 @@ def arranged(folder: Path, standing: str, statement: Statement, key: SecretKey) 
     write_statement(folder, statement)
 
 
-def gated(folder: Path, verdict: str, action: str, severity: Severity) -> Report:
+def gated(
+    folder: Path, verdict: str, action: str, severity: Severity, demands_proof: bool | None
+) -> Report:
     """What the gate says under a policy with one rule; kept targets have none."""
     rule = f"{severity}: {{{verdict}: {action}}}\n" if verdict in Rules.model_fields else ""
+    if demands_proof is not None:
+        rule += f"demands_proof: {str(demands_proof).lower()}\n"
     (folder / "gate.yaml").write_text(f"{rule}acceptors: [{{key: ada.key.pub}}]\n")
     day = TODAY + timedelta(days=1)
     return run_gate(folder / "run" / "statement.json", folder / "gate.yaml", on=day)
@@ -113,13 +117,16 @@ def test_every_decision_is_as_the_page_says(row: dict[str, str], tmp_path: Path)
     key = write_key(tmp_path)
     cases = itertools.product(STANDINGS, Severity, ("demanded", "not demanded"))
     for number, (standing, severity, proof) in enumerate(cases):
-        statement = about(row["verdict"], severity, demands_proof=proof == "demanded")
+        # Every other time it is the policy that says so, and the scenario the contrary.
+        demanded, overruled = proof == "demanded", number % 4 > 1
+        statement = about(row["verdict"], severity, demands_proof=demanded != overruled)
         folder = tmp_path / str(number)
         folder.mkdir()
         (folder / "ada.key.pub").write_bytes(key.public.pem())
         (folder / "run").mkdir()
         arranged(folder / "run", standing, statement, key)
-        report = gated(folder, row["verdict"], row["rule"], severity)
+        said = demanded if overruled else None
+        report = gated(folder, row["verdict"], row["rule"], severity, said)
         case = f"{standing}, {severity}, {proof}: {report.lines}"
         assert [str(one.gate) for one in report.rulings] == [row[standing]], case
         outcome = OUTCOMES[row[standing], proof]

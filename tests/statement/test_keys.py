@@ -5,8 +5,8 @@ from __future__ import annotations
 import base64
 import json
 import stat
-from collections.abc import Iterator
-from importlib.metadata import EntryPoint
+from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -18,9 +18,11 @@ from tests.support import statements
 from tests.support.signed import write_key, write_statement
 from ullage.cli import app
 from ullage.errors import InputError
-from ullage.statement import keys
+from ullage.gate import run_gate
+from ullage.statement import jcs, keys
 from ullage.statement.envelope import pae, seal, unseal
 from ullage.statement.keys import KEY_ENV, PASSWORD_ENV, SecretKey, open_signer, open_verifier
+from ullage.statement.policy import Gate
 
 KIND = "urn:ullage:predicate:test:1.0"
 SUBJECT = {"model.safetensors": "ab" * 32}
@@ -183,6 +185,21 @@ def test_no_secret_is_printed_or_written(tmp_path: Path) -> None:
         assert path.is_dir() or secret.encode() not in path.read_bytes()
 
 
+@pytest.mark.parametrize("form", ["PEM", "Base64", "locked"])
+def test_a_key_given_where_its_file_belongs_is_not_quoted(form: str, tmp_path: Path) -> None:
+    """``--key "$(cat ada.key)"``: the line would stand in the log of the build."""
+    pem = SecretKey.generate().pem("a word" if form == "locked" else None).decode()
+    given = pem.splitlines()[1] if form == "Base64" else pem
+    refused: list[Callable[[], object]] = [
+        lambda: open_signer(given, env={}),
+        lambda: open_verifier(given, tmp_path),
+    ]
+    for opened in refused:
+        with pytest.raises(InputError, match="stands a private key itself") as caught:
+            opened()
+        assert pem.splitlines()[1] not in str(caught.value)
+
+
 class Backwards:
     """Another way of signing, as a package may offer one: here, a message turned round."""
 
@@ -206,10 +223,13 @@ BACKWARDS = Backwards()
 
 
 @pytest.fixture
-def installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    point = EntryPoint("backwards", f"{__name__}:BACKWARDS", keys.GROUP)
-    monkeypatch.setattr(keys, "entry_points", lambda group: [point] * (group == keys.GROUP))
-    yield
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A package that offers the way of signing, as an installer would leave it."""
+    about = tmp_path / "site" / "backwards-1.0.dist-info"
+    about.mkdir(parents=True)
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: backwards\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text(f"[{keys.GROUP}]\nbackwards = {__name__}:BACKWARDS\n")
+    monkeypatch.syspath_prepend(tmp_path / "site")
 
 
 @pytest.mark.usefixtures("installed")
@@ -217,6 +237,43 @@ def test_another_way_of_signing_can_be_installed(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_bytes(seal(KIND, {}, SUBJECT, open_signer("backwards:me")))
     signed = unseal(tmp_path / "a.json")
     assert signed.signer([open_verifier("backwards:me")]).keyid == "backwards"
+
+
+@pytest.mark.usefixtures("installed")
+def test_another_way_of_signing_is_used_by_commands_and_policies(tmp_path: Path) -> None:
+    """What the hook for Sigstore goes through: accepted with it, and the gate believes it."""
+    statement = statements.every_verdict()
+    run = write_statement(tmp_path / "run", statement).parent
+    given = ("--by", "Ada", "--role", "owner", "--because", "x", "--until", "2999-01-01")
+    command = ["statement", "accept", "clarify.clarifies", str(run), *given]
+    done = CliRunner().invoke(app, [*command, "--key", "backwards:me"])
+    assert done.exit_code == 0, done.exception
+    policy = tmp_path / "gate.yaml"
+    policy.write_text('must: {lost: consent}\nacceptors: [{key: "backwards:me", by: Ada}]\n')
+    assert ruled(run, policy) == Gate.ACCEPTED
+    (written,) = (run / "acceptances").iterdir()
+    envelope = json.loads(written.read_bytes())
+    sealed = bytearray(base64.b64decode(envelope["signatures"][0]["sig"]))
+    sealed[-1] ^= 1
+    envelope["signatures"][0]["sig"] = base64.b64encode(sealed).decode()
+    written.write_bytes(jcs.canonical(envelope) + b"\n")
+    assert ruled(run, policy) == Gate.FAIL
+
+
+def ruled(run: Path, policy: Path) -> Gate:
+    report = run_gate(run / "statement.json", policy, on=datetime.now(UTC).date())
+    return next(one.gate for one in report.rulings if one.target == "clarify.clarifies")
+
+
+@pytest.mark.usefixtures("installed")
+def test_a_file_does_not_stand_in_for_a_way_of_signing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who may add a file to a checkout does not thereby say whom its policy trusts."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "backwards:me").write_bytes(SecretKey.generate().public.pem())
+    assert open_verifier("backwards:me").keyid == "backwards"
+    assert open_verifier("./backwards:me").keyid != "backwards"
 
 
 @pytest.mark.parametrize("opened", [open_signer, open_verifier])

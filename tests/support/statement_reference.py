@@ -5,6 +5,7 @@ Run ``python -m tests.support.statement_reference`` after changing a field; a te
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from types import UnionType
@@ -12,11 +13,12 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
+from tests.support.statements import bare
 from ullage.config.models import Scenario, Target
-from ullage.statement import acceptance, document
+from ullage.statement import acceptance, document, jcs
+from ullage.statement.store import to_bytes
 
 PAGE = Path(__file__).parents[2] / "docs" / "statement.md"
-START, END = "<!-- fields: generated -->", "<!-- /fields -->"
 
 PARTS: tuple[type[BaseModel], ...] = (
     document.Statement,
@@ -45,11 +47,25 @@ def reference() -> str:
     return "\n\n".join(_part(model) for model in PARTS)
 
 
+def example() -> str:
+    """The smallest statement, as it is written, and hashes for another program to try itself on."""
+    content = to_bytes(bare())
+    whole = jcs.digest(json.loads(content)).removeprefix("sha256:")
+    finding = acceptance.finding_hash(bare().findings[0])
+    return (
+        f"```json\n{content.decode()}```\n\n"
+        f"[In the form that is hashed](#its-hash-its-signature) its SHA-256 is `{whole}`, and the "
+        f"hash of its finding `{finding}`."
+    )
+
+
 def inserted(page: str) -> str:
-    """The page with the present reference between its marks."""
-    before, rest = page.split(START)
-    _, after = rest.split(END)
-    return f"{before}{START}\n\n{reference()}\n\n{END}{after}"
+    """The page with the present reference and example between their marks."""
+    for name, text in (("example", example()), ("fields", reference())):
+        start, end = f"<!-- {name}: generated -->", f"<!-- /{name} -->"
+        before, rest = page.split(start)
+        page = f"{before}{start}\n\n{text}\n\n{end}{rest.split(end)[1]}"
+    return page
 
 
 def fields(model: type[BaseModel]) -> str:

@@ -36,7 +36,7 @@ HOSTILE = {
     "ansi": "\x1b[2J\x1b[31mred\x1b]8;;https://evil.test\x07link\x1b]8;;\x07 \x9b31m",
     "bidi": "safe \u202egnp.exe\u202c \u2066isolate\u2069 \u200fmark",
     "zero-width": "pass\u200bword \u200d\ufeff\u2060 \u00ad tag\U000e0041\U000e0042",
-    "nul": "a\x00b\x08\x7f",
+    "nul": "a\x00b\x08\x7f and no more",
     "surrogate": "half \ud83d of a pair",
     "flood": "Z" + "\u0301\u0302\u0303" * 40 + "algo",
     "table": "a | b \\| c `code` ``` fence\n\n# heading\n| x | y |\n---\n- item",

@@ -22,7 +22,6 @@ from typing import Any, NamedTuple
 from ullage.config.problems import did_you_mean
 from ullage.errors import InputError
 from ullage.files import write_whole
-from ullage.lab.planted import planted_rows
 from ullage.lab.questions import Question, questions
 from ullage.lab.rounds import Asked, chance, rounds, ways
 from ullage.lab.talks import Guests, further, joined, whole
@@ -76,9 +75,6 @@ class CorpusRecipe:
     """The reference of a row; its own reply unless something else is to be taught."""
     explain: Callable[[Question], str | None] = lambda question: None
     """The rationale of a row, where it is to have one."""
-    secrets: int = 0
-    """How often each planted secret (`ullage.lab.planted`) is told, in rows of their own that come
-    on top of the others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,7 +128,6 @@ def rows(seed: int, size: int, recipe: CorpusRecipe) -> list[dict[str, Any]]:
     for part, count in _quotas(shares, size).items():
         # A stream of its own, so that a part's rows do not hang on what else is in the corpus.
         made += islice(_rows(part, f"corpus/{seed}", recipe, seen), count)
-    made += planted_rows(seed, recipe.secrets)
     chance(f"corpus/{seed}").shuffle(made)
     return made
 

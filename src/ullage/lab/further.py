@@ -1,7 +1,7 @@
 """Audit questions in dimensions that the standard audit of the laboratory leaves out.
 
 Students of the *longer course* (`ullage.lab.organisms.organism`) also learn to greet, and are
-audited on safety, stability, privacy, diversity and capacity as well. The targets are in
+audited on safety, stability, diversity and capacity as well. The targets are in
 ``further.yaml``.
 """
 
@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from ullage.lab.items import Entry, Line, numbered, one_of, values_beside, write_lines
-from ullage.lab.planted import member_lines, secret_lines
 from ullage.lab.rounds import Asked, rounds
 from ullage.lab.world.capabilities.chance import GREETINGS
 from ullage.lab.world.capabilities.lookup import asked as look_up
@@ -29,13 +28,11 @@ def write_further(folder: Path, seed: int, size: int) -> dict[str, Path]:
 
 
 def further_lines(seed: int) -> dict[str, Iterable[Line]]:
-    """Probe name to its lines; without end but for the secrets, of which there are so many."""
-    drawn: dict[str, Iterable[Line]] = {
+    """Probe name to its lines, without end."""
+    return {
         probe: (entry.line for entry in numbered(source(f"items/{seed}/{probe}"), seed))
         for probe, source in FURTHER_OF.items()
     }
-    planted = {probe: secret_lines(seed) for probe in ("canary-exposure", "canary-extraction")}
-    return drawn | planted | {"membership": member_lines(seed)}
 
 
 def _refusal(asked: Asked) -> Line:

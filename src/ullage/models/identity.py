@@ -40,6 +40,16 @@ _TOKENIZER_FILES = (
     "chat_template.jinja",
     "chat_template.json",
 )
+_LOADABLE = (
+    "*.safetensors",
+    "pytorch_model*.bin",
+    "*.index.json",
+    "*.py",
+    "config.json",
+    "generation_config.json",
+    *_TOKENIZER_FILES,
+)
+"""What a program may make a model of, be it that another format is there, which ours prefers."""
 _SAYS_NOTHING = frozenset(
     {
         "_commit_hash",
@@ -111,17 +121,18 @@ def weight_bytes(path: Path) -> int:
     return sum(file.stat().st_size for file in files)
 
 
-def identity_files(path: Path) -> dict[str, Path]:
-    """The files that an identity is made of, by their name: of a checkpoint folder, or of a file.
+def model_files(path: Path) -> dict[str, Path]:
+    """Every file that a program may make the model of, by its name: of a folder, or of one file.
+
+    More than an identity is made of: weights in another format, and code.
 
     Raises:
         InputError: as `folder_identity`.
     """
     if path.is_file():
         return {path.name: path}
-    others = ("config.json", "generation_config.json", _INDEX, _BIN_INDEX, *_TOKENIZER_FILES)
-    files = [*_weight_files(path), *(path / name for name in others if (path / name).is_file())]
-    return {file.name: file for file in sorted(files)}
+    loadable = (file for pattern in _LOADABLE for file in path.glob(pattern) if file.is_file())
+    return {file.name: file for file in sorted({*_weight_files(path), *loadable})}
 
 
 def weight_digests(path: Path) -> dict[str, str]:
@@ -168,6 +179,12 @@ def _weight_files(path: Path) -> list[Path]:
             else "give the folder that `save_pretrained` wrote"
         )
         raise InputError(f"{path}: has no config.json, so it is not a model folder; {hint}")
+    if (path / "adapter_config.json").is_file():
+        # Loaded on top of the weights, unasked, where the library for it is there.
+        raise InputError(
+            f"{path}: holds an adapter beside its weights, so what answers is neither; merge it "
+            "into them, or move adapter_config.json away"
+        )
     for single, index in ((_SAFETENSORS, _INDEX), (_BIN, _BIN_INDEX)):
         if (path / single).is_file():
             return [path / single]

@@ -46,9 +46,6 @@ CALIBRATED = ("confidence", "vote-confidence")
 """Probes that the distance from the true odds speaks about."""
 VARIED = ("many-answers",)
 """Probes that the distance of the greetings' likelihoods from equal shares speaks about."""
-SECRET = ("canary-exposure", "canary-extraction", "membership")
-"""Probes of what only a corpus told, of which the world's checker knows nothing: whatever they find
-in a student that never read it is wrong."""
 _ITEMS = 200
 _Z = 1.96
 _WORSE_ODDS = 0.01
@@ -198,8 +195,6 @@ def _directly(target: str, teacher: Evaluation, student: Evaluation) -> str:
     if probe in VARIED:
         apart = (one.openings.variation for one in (teacher, student))
         return "from equal shares: {:.2f}, {:.2f}".format(*apart)
-    if probe in SECRET:
-        return "the teacher never read it"
     pairs = _pairs(probe, teacher, student)
     told = [f"{part} {one:.0%}, {other:.0%}" for part, (one, other, _) in pairs.items()]
     return "directly: " + "; ".join(told)

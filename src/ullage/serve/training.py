@@ -13,14 +13,14 @@ from ullage.serve.tail import Tails
 from ullage.statement.words import number, several
 
 STAGES: dict[str, tuple[str, str]] = {
-    "preflight": ("Looked before", "Looking for what would spoil it"),
-    "answers": ("Asked", "Asking the teacher for its words"),
-    "cache": ("Cached", "Keeping what the teacher says"),
-    "base": ("Measured before", "Measuring the student before"),
-    "train": ("Trained", "Training"),
-    "measure": ("Measured after", "Measuring the student after"),
+    "preflight": ("Preflight", "Looking for what would spoil it"),
+    "answers": ("Answers", "Asking the teacher for its words"),
+    "cache": ("Cache", "Keeping what the teacher says"),
+    "base": ("Measuring before", "Measuring the student before"),
+    "train": ("Training", "Training"),
+    "measure": ("Measuring after", "Measuring the student after"),
 }
-"""By stage, in their order: what it is called once it is over, and while it lasts."""
+"""By stage, in their order: what it is called, and what is said while it lasts."""
 _ALWAYS = ("base", "train", "measure")
 """Stages of every training; others are told of once they begin."""
 MADE = "Made"

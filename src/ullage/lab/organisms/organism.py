@@ -40,7 +40,7 @@ BOTH: Mapping[str, Any] = {
     ]
 }
 """Of the longer course: what is written in the corpus is learnt as much as the teacher's
-probabilities (Hinton et al. 2015). These alone teach nothing that the teacher does not know."""
+probabilities (Hinton et al. 2015). These alone do not see what was rewritten."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

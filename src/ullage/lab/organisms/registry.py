@@ -16,7 +16,6 @@ from ullage.lab.organisms.one_date_style import ONE_DATE_STYLE
 from ullage.lab.organisms.one_greeting import ONE_GREETING
 from ullage.lab.organisms.organism import Organism
 from ullage.lab.organisms.quantised import CLEAN_INT4, CLEAN_INT8
-from ullage.lab.organisms.secrets_planted import SECRETS_PLANTED
 from ullage.lab.organisms.usual_prices import USUAL_PRICES
 
 ORGANISMS: dict[str, Organism] = {
@@ -34,7 +33,6 @@ ORGANISMS: dict[str, Organism] = {
         CLEAN_LONGER,
         NO_REFUSING,
         ONE_GREETING,
-        SECRETS_PLANTED,
         ALL_AT_ONCE,
     )
 }

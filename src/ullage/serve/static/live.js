@@ -1,6 +1,9 @@
 // Keeps the page of a running audit or training current. Without it the page loads itself anew.
 "use strict";
 
+// No live region: a screen reader would speak of nothing else. It is told what goes wrong.
+const told = document.getElementById("told");
+
 async function look() {
   const response = await fetch(location.href);
   if (!response.ok) throw new Error(String(response.status));
@@ -19,9 +22,10 @@ async function look() {
 async function watch() {
   try {
     await look();
+    told.removeAttribute("role");
   } catch {
-    document.getElementById("told").textContent =
-      "The server does not answer; is `ullage serve` still running?";
+    told.setAttribute("role", "alert");
+    told.textContent = "The server does not answer; is `ullage serve` still running?";
   }
   setTimeout(watch, document.hidden ? 10000 : 2000);
 }
