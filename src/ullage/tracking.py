@@ -31,6 +31,7 @@ _WORDS = ("verdict", "severity", "gate", "consent", "accepted_by", "accepted_unt
 
 _BATCH = 1_000
 """Most numbers that MLflow takes at once."""
+_TRACKING = "MLFLOW_TRACKING_URI"
 _INSTALL = {Tracker.MLFLOW: "mlflow-skinny", Tracker.WANDB: "wandb"}
 
 
@@ -58,8 +59,10 @@ def log(snapshot: Snapshot, path: Path, tracker: Tracker, project: str) -> str:
             findings.write_bytes(to_csv(findings_table(rows(snapshot))))
             return log_to(snapshot, [*files(path), ("", findings)], project)
     except Exception as error:  # whatever the library raises
+        unsaid = tracker == Tracker.MLFLOW and not os.environ.get(_TRACKING)
+        mend = f"say in ${_TRACKING} where it goes" if unsaid else "mend that"
         raise InfrastructureError(
-            f"{tracker}: did not take the run: {_told(error)}; mend that, and log it again"
+            f"{tracker}: did not take the run: {_told(error)}; {mend}, and log it again"
         ) from None
 
 

@@ -296,3 +296,9 @@ def test_a_tracker_that_refuses_tells_why_and_no_secret(run: Path, tmp_path: Pat
     assert "nowhere" in said
     assert "hunter22" not in said
     assert said.count("\n") == 1
+
+
+def test_where_mlflow_goes_is_asked_for_where_nothing_said_so(run: Path, tmp_path: Path) -> None:
+    said = log(run, "mlflow", tmp_path, MLFLOW_TRACKING_URI="")
+    assert said.startswith("4 ullage: mlflow: did not take the run: "), said
+    assert said.endswith("; say in $MLFLOW_TRACKING_URI where it goes, and log it again\n")

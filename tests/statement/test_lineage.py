@@ -77,8 +77,8 @@ def test_a_derived_arm_is_a_step_of_its_own() -> None:
     assert losses(told, TARGETS[1]) == [(0.3, "judged"), (0.0, "judged"), (0.3, "judged")]
     assert [target.taken_by for target in told.targets] == [1, 0]
     assert summary(told) == [
-        "teacher → s took most of clarification.contrast.",
-        "s → s, derived took most of agreement.accuracy.",
+        "teacher → s took most of what clarification.contrast lost.",
+        "s → s, derived took most of what agreement.accuracy lost.",
     ]
 
 
@@ -202,7 +202,7 @@ def test_the_commands(tmp_path: Path) -> None:
         places.append(str(folder))
     run = CliRunner().invoke(app, ["statement", "chain", *places])
     assert run.exit_code == 0, run.output
-    assert "first → second took most of clarification.contrast." in run.output
+    assert "first → second took most of what clarification.contrast lost." in run.output
     told = CliRunner().invoke(app, ["statement", "chain", *places, "--json"])
     assert Chain.model_validate_json(told.stdout).models == ("teacher", "first", "second")
     page = tmp_path / "front.html"

@@ -209,7 +209,7 @@ def summary(told: Chain) -> list[str]:
                 if len(took) <= 3
                 else f"{', '.join(took[:3])} and {len(took) - 3} more"
             )
-            lines.append(f"{step} took most of {few}.")
+            lines.append(f"{step} took most of what {few} lost.")
         else:
             lines.append(f"{step} is not shown to have taken most of anything.")
     return lines
