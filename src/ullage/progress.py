@@ -178,7 +178,7 @@ class TerminalReporter:
         if passed is None:
             self._trying[probe] = None
         else:
-            del self._trying[probe]
+            self._trying.pop(probe, None)  # of a kept result nobody said that it begins
             self._tried += 1
             if not passed:
                 self._console.print(f"  [red]{probe} failed[/red]")

@@ -39,6 +39,9 @@ def compose(
         name=config.name,
         ullage_version=__version__,
         scenario=scenario,
+        margins_set=(
+            "after replies" if config.arms.student.scheme == "recorded" else "before asking"
+        ),
         arms={role: _arm(config, plan, scores, role) for role in plan.arms},
         findings=judged,
         not_known=not_known(judged, plan.arms),

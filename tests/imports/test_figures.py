@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import statistics
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from ullage.imports import Options, read_log
 from ullage.imports.inspect_log import to_float
 from ullage.imports.safely import Archive
 from ullage.statement.document import Statement, Verdict
+from ullage.statement.html import to_html
+from ullage.statement.markdown import to_markdown
 
 CLOSE = pytest.approx
 
@@ -58,6 +61,16 @@ def test_lm_evals_figures_are_the_statements(
         assert arm == "base" and any(note.startswith(told) for note in from_lm_eval.notes)
         return
     assert value.value == CLOSE(theirs, rel=1e-12)
+
+
+@pytest.mark.parametrize("view", [to_markdown, to_html])
+def test_margins_set_afterwards_are_told_so(
+    from_lm_eval: Statement, view: Callable[[Statement], str]
+) -> None:
+    asked = from_lm_eval.model_copy(update={"margins_set": "before asking"})
+    assert "set when the replies were there already" in view(from_lm_eval)
+    assert "set when the replies were there already" not in view(asked)
+    assert "written down before anything was asked" in view(asked)
 
 
 def test_every_figure_of_lm_eval_is_there_or_told_of(from_lm_eval: Statement) -> None:

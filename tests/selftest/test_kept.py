@@ -6,9 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from ullage.config.models import Planning
 from ullage.probes.registry import get_probe
+from ullage.progress import TerminalReporter
 from ullage.selftest import plants
 from ullage.selftest.kept import key_of
 from ullage.selftest.plants import PLANTS
@@ -50,6 +52,14 @@ def test_what_was_tried_with_this_very_code_is_not_tried_again(tmp_path: Path) -
     assert again == first
     _, begun = tried(tmp_path / "kept", replace(FEW, seed=2))
     assert sorted(begun) == ["agreement", "formats"]
+
+
+def test_what_was_kept_counts_as_tried(capsys: pytest.CaptureFixture[str]) -> None:
+    with TerminalReporter(Console(stderr=True, width=200)) as reporter:
+        reporter.tried("agreement", True, 2)  # found: nobody said that it begins
+        reporter.tried("formats", None, 2)
+        reporter.tried("formats", False, 2)
+    assert "self-test: 2/2" in capsys.readouterr().err
 
 
 def test_the_key_holds_all_that_a_result_follows_from(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -51,7 +51,7 @@ from ullage.statement.terminal import render
 TARGET = "clarify.clarifies"
 CONSTRAINED = {
     "kind", "schema_version", "verdict", "against", "severity", "probe", "metric", "word", "truth",
-    "scenario.name",
+    "margins_set", "scenario.name",
 }  # fmt: skip
 """Fields whose text is one of a few words, or a name in small letters."""
 TEXTS = {what: text for what, text in statements.HOSTILE.items() if what != "surrogate"}

@@ -294,7 +294,10 @@ class Statement(Part):
     ullage_version: str
     """Of the Ullage that judged."""
     scenario: Scenario
-    """As written before asking, with the targets in force."""
+    """As written by the user, with the targets in force."""
+    margins_set: Literal["before asking", "after replies"] = "before asking"
+    """Whether targets and margins were fixed before the student was asked, or when its replies were
+    there already (it is a recording, or was imported)."""
     arms: dict[str, ArmRecord]
     """Every model that answered, by role."""
     findings: tuple[Finding, ...]

@@ -43,8 +43,8 @@ def to_markdown(statement: Statement, found: Mapping[str, Consent] | None = None
 def _verdicts(statement: Statement) -> Iterator[str]:
     yield "## Verdicts"
     yield (
-        "Loss is teacher less student, positive is worse, with its 95 % interval; δ is the margin "
-        "that was written down before asking. *Preserved* means shown to lose less than δ."
+        "Loss is teacher less student, positive is worse, with its 95 % interval; δ is the margin, "
+        f"{words.MARGINS_SET[statement.margins_set]}. *Preserved* means shown to lose less than δ."
         + words.other_references(statement.findings)
     )
     rows: list[tuple[str, ...]] = [

@@ -80,6 +80,12 @@ ARMS: dict[str, str] = {
 }
 """Every role, in the order it is shown, and what it is."""
 
+MARGINS_SET: dict[str, str] = {
+    "before asking": "written down before anything was asked",
+    "after replies": "set when the replies were there already",
+}
+"""What is said of when the margins were fixed."""
+
 
 def by_dimension(findings: Iterable[Finding]) -> dict[str, list[Finding]]:
     """Findings grouped by dimension in DESIGN's order (unknown ones last), `must` first."""

@@ -82,8 +82,8 @@ def _blocks(snapshot: Snapshot) -> Iterator[str]:
     yield (
         f"The student {markdown_code(snapshot.name('student'))} against its teacher "
         f"{markdown_code(snapshot.name('teacher'))}. Loss is teacher less student, positive is "
-        "worse, with its 95 % interval; δ is the margin that was written down before asking. "
-        "*Preserved* means shown to lose less than δ."
+        "worse, with its 95 % interval; δ is the margin, "
+        f"{words.MARGINS_SET[statement.margins_set]}. *Preserved* means shown to lose less than δ."
     )
     table: list[tuple[str, ...]] = [
         ("dimension", "target", "severity", "verdict", "loss", "δ", "consent"),
