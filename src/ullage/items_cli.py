@@ -14,14 +14,17 @@ from ullage.cli_common import Json, print_json
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
+_Corpus = Annotated[Path, typer.Argument(help="JSONL to train on.", metavar="CORPUS")]
+_Lists = Annotated[
+    Path | None,
+    typer.Option("--lists", metavar="FOLDER", help="Where to keep the lists; left out: here."),
+]
+
 
 def canaries(
-    corpus: Annotated[Path, typer.Argument(help="JSONL to train on.", metavar="CORPUS")],
+    corpus: _Corpus,
     target: Annotated[Path, typer.Argument(help="The same with canaries.", metavar="TARGET")],
-    lists: Annotated[
-        Path | None,
-        typer.Option("--lists", metavar="FOLDER", help="Where to keep the lists; left out: here."),
-    ] = None,
+    lists: _Lists = None,
     count: Annotated[
         int, typer.Option("--count", min=1, metavar="N", help="Canaries; as many are left out.")
     ] = 200,
@@ -50,12 +53,9 @@ def canaries(
 
 
 def compositions(
-    corpus: Annotated[Path, typer.Argument(help="JSONL to train on.", metavar="CORPUS")],
+    corpus: _Corpus,
     target: Annotated[Path, typer.Argument(help="The same with compositions.", metavar="TARGET")],
-    lists: Annotated[
-        Path | None,
-        typer.Option("--lists", metavar="FOLDER", help="Where to keep the lists; left out: here."),
-    ] = None,
+    lists: _Lists = None,
     count: Annotated[
         int, typer.Option("--count", min=1, metavar="N", help="Compositions put into the corpus.")
     ] = 1_000,
